@@ -1,0 +1,1 @@
+"""Whether the dynamics of a machine-learning force field can be trusted."""

@@ -1,0 +1,1 @@
+"""What is computed from trajectories: plain functions on arrays."""

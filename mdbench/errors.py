@@ -1,0 +1,44 @@
+"""The one exception that is the user's to mend; anything else that is raised is a bug."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(Exception):
+    """Bad input in one line: what, what was expected, what was found, how to go on.
+
+    Args:
+        what: What is wrong, in the user's words.
+        where: File, and frame or line where known, as ``traj.xyz: frame 3``.
+        expected: What should have stood there.
+        found: What stood there.
+        remedy: What the user can do about it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        expected: object = None,
+        found: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        comparison = []
+        if expected is not None:
+            comparison.append(f"expected {expected}")
+        if found is not None:
+            comparison.append(f"found {found}")
+        message = what if where is None else f"{where}: {what}"
+        if comparison:
+            message += ": " + ", ".join(comparison)
+        if remedy is not None:
+            message += f"; {remedy}"
+        super().__init__(" ".join(message.split()))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The nearest known names to an unknown one, as a remedy for an error message."""
+    names = sorted(known)
+    near = get_close_matches(word, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"

@@ -1,0 +1,1 @@
+"""Stages: read files, compute, write files. One module and one `run` each."""

@@ -1,0 +1,22 @@
+"""Units: eV, Å, fs, K, amu, e. Foreign units are converted with these factors and nowhere else.
+
+CODATA 2018 values. A factor named ``X_IN_Y`` times a number in X gives the number in Y.
+"""
+
+BOLTZMANN_EV_PER_K = 8.617333262e-5
+HARTREE_IN_EV = 27.211386245988
+BOHR_IN_ANGSTROM = 0.529177210903
+KCAL_PER_MOL_IN_EV = 0.0433641153087705
+ATOMIC_TIME_IN_FS = 0.02418884326585747
+
+#: 1 amu (Å/fs)² in eV: kinetic energies from velocities in Å/fs.
+AMU_ANGSTROM2_PER_FS2_IN_EV = 103.642696562
+#: The time unit of ASE, Å √(amu/eV), in fs.
+ASE_TIME_IN_FS = AMU_ANGSTROM2_PER_FS2_IN_EV**0.5
+
+EV_PER_ANGSTROM3_IN_GPA = 160.2176634
+KBAR_IN_EV_PER_ANGSTROM3 = 1.0 / (10.0 * EV_PER_ANGSTROM3_IN_GPA)
+BAR_IN_EV_PER_ANGSTROM3 = KBAR_IN_EV_PER_ANGSTROM3 / 1000.0
+
+FS_IN_PS = 1e-3
+PS_IN_FS = 1e3

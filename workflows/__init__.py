@@ -1,0 +1,1 @@
+"""The workflow: each rule runs one command."""

@@ -110,3 +110,13 @@ class RdfConfig:
     def n_bins(self) -> int:
         """Number of whole bins of width `dr` below `r_max`."""
         return int(self.r_max / self.dr + 1e-9)
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Settings of `mdbench convert`."""
+
+    stride: int = setting(1, "Write every N-th frame.", metavar="N")
+
+    def __post_init__(self) -> None:
+        require_positive("--stride", self.stride)

@@ -1,0 +1,32 @@
+"""`mdbench info`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from . import options
+
+
+@click.command()
+@click.argument("file", type=options.PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.talk
+def command(file: Path, as_json: bool, quiet: bool) -> None:
+    """Say what an mdbench HDF5 file holds and where it comes from."""
+    from mdbench.stages import info
+
+    facts = info.run(file)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        for index, line in enumerate(value if isinstance(value, list) else [value]):
+            text = (
+                ", ".join(f"{k} {v}" for k, v in line.items()) if isinstance(line, dict) else line
+            )
+            shown = "unknown" if text is None else text
+            click.echo(f"{name if index == 0 else '':<{width}}  {shown}")

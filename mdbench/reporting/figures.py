@@ -1,0 +1,123 @@
+"""Figures in the style of a journal page: no pyplot, no global state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mdbench.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+#: Width of a page's two columns, inches.
+PAGE_WIDTH = 7.1
+
+STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Arial", "Helvetica", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "axes.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.1,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "figure.constrained_layout.use": True,
+}
+#: Okabe and Ito's colors, told apart also by the color-blind.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def rdf_figure(
+    r: FloatArray,
+    curves: Mapping[str, Mapping[str, FloatArray]],
+    *,
+    title: str = "",
+) -> Figure:
+    """g(r) of all atoms above, one panel per species pair below.
+
+    Args:
+        r: (n_bins,) Å, bin centers.
+        curves: For each line's label, (n_bins,) arrays by pair: `total` and `Li-S`, ….
+        title: Stands above the figure.
+    """
+    pairs = [pair for pair in next(iter(curves.values())) if pair != "total"]
+    columns = min(5, max(len(pairs), 1))
+    rows = math.ceil(len(pairs) / columns) if len(pairs) > 1 else 0
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PAGE_WIDTH, 2.1 + 1.25 * rows))
+        grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.7] + [1.0] * rows)
+        main = figure.add_subplot(grid[0, :])
+        _draw(main, r, {label: g["total"] for label, g in curves.items()}, "all atoms")
+        main.set_ylabel("$g(r)$")
+        if len(curves) > 1:
+            main.legend(loc="upper right")
+        for index, pair in enumerate(pairs if rows else []):
+            row, column = divmod(index, columns)
+            panel = figure.add_subplot(grid[1 + row, column], sharex=main)
+            _draw(panel, r, {label: g[pair] for label, g in curves.items()}, pair)
+            panel.tick_params(labelbottom=index + columns >= len(pairs))
+            if index + columns >= len(pairs):
+                panel.set_xlabel("$r$ (Å)")
+            if column == 0:
+                panel.set_ylabel("$g(r)$")
+        if not rows:
+            main.set_xlabel("$r$ (Å)")
+        if title:
+            figure.suptitle(title, fontsize=8)
+    return figure
+
+
+def _draw(axes: Axes, r: FloatArray, lines: Mapping[str, FloatArray], name: str) -> None:
+    axes.axhline(1.0, color="0.6", linewidth=0.5, linestyle=(0, (4, 3)), zorder=0)
+    half = 0.5 * (r[1] - r[0]) if len(r) > 1 else 0.0
+    for (label, g), color in zip(lines.items(), COLORS * (1 + len(lines) // 7), strict=False):
+        axes.plot(r, g, color=color, label=label, clip_on=True)
+    axes.set_xlim(0.0, float(r[-1]) + half)
+    axes.set_ylim(bottom=0.0)
+    axes.margins(y=0.12)
+    axes.set_title(name, loc="left", pad=3)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as .png, .svg or .pdf, told by the suffix; whole or not at all."""
+    kinds = {".png": {"dpi": 300}, ".svg": {}, ".pdf": {}}
+    if path.suffix.lower() not in kinds:
+        raise InputError("--plot", expected="a name ending in " + ", ".join(kinds), found=path.name)
+    part = path.with_name(path.name + ".part")
+    options: dict[str, Any] = kinds[path.suffix.lower()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context(STYLE):
+            figure.savefig(part, format=path.suffix.lower()[1:], **options)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot be written: {error.strerror}", where=path) from error
+
+
+def check_names(paths: Sequence[Path | None]) -> None:
+    """Refuses figure names that `save` cannot write, before any work is done."""
+    for path in paths:
+        if path is not None and path.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise InputError(
+                "--plot", expected="a name ending in .png, .svg or .pdf", found=path.name
+            )

@@ -1,0 +1,591 @@
+"""HDF5 files of mdbench: kinds, schema, provenance. The only importer of h5py.
+
+Every file is written as `NAME.h5.part` beside its final name and renamed when it is complete, so
+a file that exists is a finished file. Trajectories are H5MD 1.1 (docs/files.md). Files come from
+strangers: nothing outside a file is followed, and damage is one line, not a traceback.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mdbench.errors import InputError
+from mdbench.trajectory import Provenance, Trajectory, frame_interval
+from mdbench.units import PS_IN_FS
+from mdbench.version import __version__
+
+SCHEMA = 1
+KINDS = ("trajectory", "observables")
+
+#: gzip, shuffle, fletcher32, szip, n-bit, scale-offset, lzf: what every h5py has.
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+_DAMAGE = (
+    OSError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+)
+_CHUNK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 23
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file that a result was made from."""
+
+    name: str
+    kind: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An array with its unit and the names of its axes."""
+
+    values: Any
+    unit: str
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The content of a file that is not a trajectory.
+
+    Attributes:
+        datasets: Arrays by their path in the file, as `g/Li-S`.
+        attributes: What the stage says about them.
+        config: Settings of the stage.
+        inputs: Files that it read.
+    """
+
+    datasets: dict[str, NDArray[Any]]
+    attributes: dict[str, Any]
+    config: dict[str, Any]
+    inputs: list[Input]
+    created: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+
+
+def input_of(path: Path, kind: str) -> Input:
+    """Name, kind and checksum of a file, to be stamped into what is made from it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return Input(path.name, kind, digest.hexdigest())
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuses an output that exists (unless forced) or cannot be written, before any work."""
+    if path.is_dir():
+        raise InputError("output is a folder", where=path, remedy="name a file in it")
+    if path.exists() and not force:
+        raise InputError("output exists", where=path, remedy="another name, or --force")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(
+            f"folder cannot be written: {error.strerror}", where=path.parent
+        ) from error
+
+
+@contextmanager
+def written(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it becomes `path` when the block ends without an error."""
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):
+            raise _write_error(path, error) from error
+        raise
+
+
+def _write_error(path: Path, error: OSError) -> InputError:
+    text = str(error)
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in text
+    if full:
+        return InputError(
+            "disk full while writing", where=path, remedy="free space or write elsewhere with -o"
+        )
+    return InputError(f"cannot be written: {error.strerror or text}", where=path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns whatever a damaged HDF5 file raises into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            "damaged or incomplete HDF5 file", where=path, found=reason, remedy="write it again"
+        ) from error
+
+
+def open_checked(path: Path) -> h5py.File:
+    """An HDF5 file open for reading, after nothing in it was found to lead out of it."""
+    if not path.exists():
+        raise InputError("no such file", where=path)
+    if path.is_dir():
+        raise InputError("a folder", where=path, expected="an HDF5 file")
+    try:
+        with path.open("rb") as raw:
+            magic = raw.read(8)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=path) from error
+    if not magic:
+        raise InputError("empty file", where=path, expected="an HDF5 file")
+    if magic != b"\x89HDF\r\n\x1a\n":
+        raise InputError(
+            "not an HDF5 file", where=path, remedy="`mdbench ingest` reads the files of other codes"
+        )
+    with reading(path):
+        file = h5py.File(path, "r", locking="best-effort")
+        try:
+            _check_group(path, file, set())
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+def _check_group(path: Path, group: h5py.Group, seen: set[int]) -> None:
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:
+        return
+    seen.add(address)
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(
+                f"{group.name.rstrip('/')}/{name} links to another file",
+                where=path,
+                expected="a file that is complete in itself",
+                found=repr(link.filename),
+            )
+        if isinstance(link, h5py.SoftLink):
+            continue  # with external links refused it stays inside
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _check_group(path, item, seen)
+        elif isinstance(item, h5py.Dataset):
+            _check_dataset(path, item)
+
+
+def _check_dataset(path: Path, dataset: h5py.Dataset) -> None:
+    properties = dataset.id.get_create_plist()
+    if dataset.is_virtual or properties.get_external_count():
+        raise InputError(
+            f"{dataset.name} keeps its data in another file",
+            where=path,
+            expected="a file that is complete in itself",
+        )
+    for index in range(properties.get_nfilters()):
+        code = properties.get_filter(index)[0]
+        if code not in _FILTERS:
+            raise InputError(
+                f"{dataset.name} is compressed by HDF5 filter {code}",
+                where=path,
+                expected="gzip, lzf, szip or none",
+                remedy="write it again with one of these",
+            )
+
+
+def _stamp(file: h5py.File, kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> None:
+    listed = [vars(i) for i in inputs]
+    if len(json.dumps(listed)) > 60_000:  # an HDF5 attribute holds 64 kB
+        digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        listed = [*listed[:100], {"name": f"… {len(inputs)} in all", "kind": "", "sha256": digest}]
+    file.attrs["kind"] = kind
+    file.attrs["schema"] = SCHEMA
+    file.attrs["mdbench_version"] = __version__
+    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["config"] = json.dumps(config)
+    file.attrs["inputs"] = json.dumps(listed)
+
+
+def check_kind(path: Path, file: h5py.File, kind: str | None) -> str:
+    """The kind of an open file; refuses a foreign one, another kind or another schema."""
+    found = file.attrs.get("kind")
+    if not isinstance(found, str) or "schema" not in file.attrs:
+        raise InputError(
+            "an HDF5 file, but not of mdbench", where=path, remedy="`mdbench ingest` it first"
+        )
+    if int(file.attrs["schema"]) != SCHEMA:
+        raise InputError(
+            "written by another version of mdbench",
+            where=path,
+            expected=f"schema {SCHEMA}",
+            found=f"schema {file.attrs['schema']}, mdbench {file.attrs.get('mdbench_version')}",
+            remedy="use that version, or make the file again",
+        )
+    if kind is not None and found != kind:
+        raise InputError("wrong kind of file", where=path, expected=kind, found=found)
+    return found
+
+
+def write_result(
+    path: Path,
+    kind: str,
+    datasets: Mapping[str, Dataset],
+    *,
+    attributes: Mapping[str, Any],
+    config: Mapping[str, Any],
+    inputs: Sequence[Input],
+) -> None:
+    """Writes a file of any kind but `trajectory`."""
+    with written(path) as part, h5py.File(part, "w", libver=("earliest", "v110")) as file:
+        _stamp(file, kind, config, inputs)
+        file.attrs["attributes"] = json.dumps(attributes)
+        for name, dataset in datasets.items():
+            made = file.create_dataset(name, data=np.asarray(dataset.values))
+            made.attrs["unit"] = dataset.unit
+            made.attrs["axes"] = list(dataset.axes)
+
+
+def read_result(path: Path, kind: str) -> Result:
+    """The content of a file that `write_result` wrote."""
+    with reading(path), open_checked(path) as file:
+        check_kind(path, file, kind)
+        datasets: dict[str, NDArray[Any]] = {}
+        units: dict[str, str] = {}
+
+        def collect(name: str, item: object) -> None:
+            if isinstance(item, h5py.Dataset):
+                datasets[name] = item[()]
+                units[name] = str(item.attrs["unit"])
+
+        file.visititems(collect)
+        return Result(
+            datasets=datasets,
+            attributes=json.loads(file.attrs["attributes"]),
+            config=json.loads(file.attrs["config"]),
+            inputs=[Input(**i) for i in json.loads(file.attrs["inputs"])],
+            created=str(file.attrs["created"]),
+            units=units,
+        )
+
+
+class TrajectoryWriter:
+    """Writes a trajectory block by block; the file gets its name when the block ends.
+
+    Use as a context manager. What the first block has beside positions is stored for every
+    frame; a later block without it is filled with NaN.
+
+    Args:
+        path: The final name.
+        config: Settings of the stage.
+        inputs: Files that the frames come from.
+        float64: Store positions, velocities and forces in double precision.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        config: Mapping[str, Any] | None = None,
+        inputs: Sequence[Input] = (),
+        float64: bool = False,
+    ) -> None:
+        self.path = path
+        self.n_frames = 0
+        self._config = config or {}
+        self._inputs = inputs
+        self._real = np.float64 if float64 else np.float32
+        self._file: h5py.File | None = None
+        self._series: dict[str, h5py.Dataset] = {}
+        self._context = written(path)
+
+    def __enter__(self) -> Self:
+        self._part = self._context.__enter__()
+        try:
+            self._file = h5py.File(self._part, "w", libver=("earliest", "v110"))
+            _stamp(self._file, "trajectory", self._config, self._inputs)
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        assert self._file is not None
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as closing:
+            if error is None:
+                kind, error, trace = OSError, _as_oserror(closing), closing.__traceback__
+        self._context.__exit__(kind, error, trace)
+        if error is not None and kind is OSError:
+            raise _write_error(self.path, error) from error  # type: ignore[arg-type]
+
+    def append(self, block: Trajectory, steps: NDArray[np.integer[Any]] | None = None) -> None:
+        """Appends the frames of a block; `steps` are MD step counters, else frame numbers."""
+        if not block.n_frames:
+            return
+        if not self._series:
+            self._create(block)
+        if steps is None:
+            steps = np.arange(self.n_frames, self.n_frames + block.n_frames)
+        values = {
+            "step": steps,
+            "time": block.times_ps,
+            "position": block.positions,
+            "edges": block.cells,
+            "species": np.broadcast_to(block.atomic_numbers, block.positions.shape[:2]),
+            "velocity": None if block.velocities is None else block.velocities * PS_IN_FS,
+            "forces": block.forces,
+            "potential_energy": block.energies,
+            "stress": block.stresses,
+            "temperature": block.kinetic_temperatures(),
+        }
+        start, self.n_frames = self.n_frames, self.n_frames + block.n_frames
+        for name, dataset in self._series.items():
+            dataset.resize(self.n_frames, axis=0)
+            value = values[name]
+            dataset[start:] = np.nan if value is None else value
+
+    def finish(self, provenance: Provenance) -> None:
+        """Stores what is known about the run; call once, after the last block."""
+        assert self._file is not None
+        parameters = self._file.require_group("parameters")
+        parameters.create_dataset("mdbench", data=json.dumps(vars(provenance)))
+
+    def _create(self, first: Trajectory) -> None:
+        assert self._file is not None
+        n_atoms = first.n_atoms
+        h5md = self._file.create_group("h5md")
+        h5md.attrs["version"] = np.array([1, 1])
+        h5md.create_group("author").attrs["name"] = "unknown"
+        creator = h5md.create_group("creator")
+        creator.attrs["name"], creator.attrs["version"] = "mdbench", __version__
+        for module in ("units", "thermodynamics"):
+            h5md.create_group(f"modules/{module}").attrs["version"] = np.array([1, 0])
+        particles = self._file.create_group("particles/trajectory")
+        box = particles.create_group("box")
+        box.attrs["dimension"] = 3
+        box.attrs["boundary"] = ["periodic" if p else "none" for p in first.pbc]
+        observables = self._file.create_group("observables/trajectory")
+        observables.attrs["dimension"] = 3
+        atoms, vector = ("frame", "atom"), ("frame", "atom", "xyz")
+        real = self._real
+        self._element(particles, "position", (n_atoms, 3), real, "Angstrom", vector)
+        self._element(box, "edges", (3, 3), np.float64, "Angstrom", ("frame", "vector", "xyz"))
+        self._element(particles, "species", (n_atoms,), np.int32, "", atoms, compression="gzip")
+        if first.velocities is not None:
+            unit = "Angstrom ps-1"
+            self._element(particles, "velocity", (n_atoms, 3), real, unit, vector)
+            self._element(observables, "temperature", (), np.float64, "K", ("frame",))
+        if first.forces is not None:
+            # MDAnalysis refuses a file whose particles/*/force has this unit
+            self._element(observables, "forces", (n_atoms, 3), real, "eV Angstrom-1", vector)
+        if first.energies is not None:
+            self._element(observables, "potential_energy", (), np.float64, "eV", ("frame",))
+        if first.stresses is not None:
+            axes = ("frame", "xyz", "xyz")
+            self._element(observables, "stress", (3, 3), np.float64, "eV Angstrom-3", axes)
+
+    def _element(
+        self,
+        group: h5py.Group,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+        unit: str,
+        axes: tuple[str, ...],
+        **storage: Any,
+    ) -> None:
+        element = group.create_group(name)
+        if "step" not in self._series:
+            for series, kind, series_unit in (("step", np.int64, ""), ("time", np.float64, "ps")):
+                self._series[series] = _growing(element, series, (), kind, series_unit, ("frame",))
+        else:  # one array, seen from every element
+            element["step"], element["time"] = self._series["step"], self._series["time"]
+        self._series[name] = _growing(element, "value", shape, dtype, unit, axes, **storage)
+
+
+def _as_oserror(error: Exception) -> OSError:
+    return error if isinstance(error, OSError) else OSError(str(error))
+
+
+def _growing(
+    group: h5py.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    unit: str,
+    axes: tuple[str, ...],
+    **storage: Any,
+) -> h5py.Dataset:
+    row = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    frames = int(np.clip(_CHUNK_BYTES // row, 1, 256))
+    dataset = group.create_dataset(
+        name,
+        shape=(0, *shape),
+        maxshape=(None, *shape),
+        chunks=(frames, *shape),
+        dtype=dtype,
+        fletcher32=True,
+        **storage,
+    )
+    dataset.attrs["unit"] = unit
+    dataset.attrs["axes"] = list(axes)
+    return dataset
+
+
+class TrajectoryFile:
+    """A trajectory on disk, read in blocks of bounded size. Use as a context manager.
+
+    Attributes:
+        n_frames, n_atoms: Its size.
+        atomic_numbers: (n_atoms,).
+        times_ps: (n_frames,) ps.
+        steps: (n_frames,) MD step counters.
+        pbc: (3,) bool.
+        provenance: What is known about the run.
+        inputs: Files that it was made from.
+        fields: Names of what is stored beside positions and cells.
+    """
+
+    _FIELDS: Mapping[str, str] = {
+        "velocities": "particles/trajectory/velocity/value",
+        "forces": "observables/trajectory/forces/value",
+        "energies": "observables/trajectory/potential_energy/value",
+        "stresses": "observables/trajectory/stress/value",
+    }
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._file = open_checked(self.path)
+        try:
+            with reading(self.path):
+                check_kind(self.path, self._file, "trajectory")
+                self._read_header()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _read_header(self) -> None:
+        particles = self._file["particles/trajectory"]
+        self._position = particles["position/value"]
+        self._edges = particles["box/edges/value"]
+        self.n_frames, self.n_atoms, _ = self._position.shape
+        if not self.n_frames:
+            raise InputError("trajectory without frames", where=self.path)
+        smallest = self._position.dtype.itemsize * self._position.size
+        if self._position.id.get_storage_size() < smallest or len(self._edges) != self.n_frames:
+            raise InputError("incomplete trajectory", where=self.path, remedy="write it again")
+        self.atomic_numbers = np.asarray(particles["species/value"][0])
+        if self.atomic_numbers.min() < 1 or self.atomic_numbers.max() > 118:
+            raise InputError("species", where=self.path, expected="atomic numbers 1 to 118")
+        self.times_ps = np.asarray(particles["position/time"][()])
+        self.steps = np.asarray(particles["position/step"][()])
+        self.pbc = np.array([b == "periodic" for b in particles["box"].attrs["boundary"]])
+        known = json.loads(self._file["parameters/mdbench"].asstr()[()])
+        known["notes"] = tuple(known["notes"])
+        self.provenance = Provenance(**known)
+        self.inputs = [Input(**i) for i in json.loads(self._file.attrs["inputs"])]
+        self.config = json.loads(self._file.attrs["config"])
+        self.created = str(self._file.attrs["created"])
+        self.mdbench_version = str(self._file.attrs["mdbench_version"])
+        self.fields = tuple(n for n, place in self._FIELDS.items() if place in self._file)
+
+    @property
+    def frame_interval_fs(self) -> float | None:
+        """Time between frames, fs; None for one frame or without a time axis."""
+        return frame_interval(self.times_ps)
+
+    def read(self, start: int = 0, stop: int | None = None, *, stride: int = 1) -> Trajectory:
+        """The frames of a range, as one trajectory with all that is stored."""
+        span = slice(*slice(start, stop).indices(self.n_frames))
+        return self._read(span, stride, self.fields)
+
+    def blocks(
+        self, start: int = 0, stop: int | None = None, *, stride: int = 1, fields: bool = True
+    ) -> Iterator[Trajectory]:
+        """Yields the frames of a range in blocks of bounded size.
+
+        Args:
+            start: First frame.
+            stop: Frame after the last; the end by default.
+            stride: Every how many frames.
+            fields: Also read velocities, forces, energies and stresses.
+        """
+        first, last, _ = slice(start, stop).indices(self.n_frames)
+        size = max(_BLOCK_BYTES // (self.n_atoms * 12), 1)
+        size = max(size // stride, 1) * stride
+        for begin in range(first, last, size):
+            span = slice(begin, min(begin + size, last))
+            yield self._read(span, stride, self.fields if fields else ())
+
+    def _read(self, span: slice, stride: int, fields: Sequence[str]) -> Trajectory:
+        with reading(self.path):
+            extra = {n: self._file[self._FIELDS[n]][span][::stride] for n in fields}
+            if "velocities" in extra:
+                extra["velocities"] = extra["velocities"] / PS_IN_FS
+            arrays = {
+                "positions": self._position[span][::stride],
+                "cells": self._edges[span][::stride],
+                "times_ps": self.times_ps[span][::stride],
+                **extra,
+            }
+        try:
+            return Trajectory(
+                atomic_numbers=self.atomic_numbers,
+                pbc=self.pbc,
+                provenance=self.provenance,
+                **arrays,
+            )
+        except InputError as error:
+            raise InputError(str(error), where=self.path) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def write_trajectory(path: Path | str, trajectory: Trajectory, *, float64: bool = False) -> None:
+    """Writes a trajectory in memory to a file of kind `trajectory`."""
+    with TrajectoryWriter(Path(path), float64=float64) as writer:
+        writer.append(trajectory)
+        writer.finish(trajectory.provenance)
+
+
+def read_trajectory(path: Path | str, frames: slice = slice(None)) -> Trajectory:
+    """The frames of a trajectory file, in memory, as `read_trajectory("t.h5", slice(0, 100))`."""
+    with TrajectoryFile(path) as file:
+        start, stop, stride = frames.indices(file.n_frames)
+        if stride < 1:
+            raise InputError("frames", expected="a slice with a positive step", found=stride)
+        return file.read(start, stop, stride=stride)

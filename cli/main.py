@@ -83,7 +83,7 @@ def run(args: list[str]) -> int:
     """Runs the command line; the exit status."""
     debug = "--debug" in args
     try:
-        outcome: Any = cli.main(args, prog_name="mdbench", standalone_mode=False)
+        outcome: Any = cli.main(args or ["--help"], prog_name="mdbench", standalone_mode=False)
     except InputError as error:
         if debug:
             raise
@@ -105,6 +105,9 @@ def run(args: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            click.echo(f"mdbench: error: {error.filename}: {error.strerror}", err=True)
+            return 2
         click.echo(
             f"mdbench: internal error, please report it: {type(error).__name__}: {error} "
             "(--debug shows where)",

@@ -58,6 +58,16 @@ def talk(function: Function) -> Function:
     return click.option("--quiet", is_flag=True, help="No progress, no notes.")(function)
 
 
+def run_folder(function: Function) -> Function:
+    """`--run`."""
+    return click.option(
+        "--run",
+        type=PATH,
+        metavar="DIR",
+        help="Run folder, where no files are named. Default: $MDBENCH_RUN, else ./run.",
+    )(function)
+
+
 def results(function: Function) -> Function:
     """`--json`, `--csv`, `--plot`, `-o` and `--force` of an analysis."""
     function = force(function)

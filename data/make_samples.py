@@ -44,7 +44,8 @@ def extxyz(run: Trajectory) -> str:
         lines.append(str(run.n_atoms))
         lines.append(
             f'Lattice="{cell}" Properties=species:S:1:pos:R:3:forces:R:3 '
-            f'energy={run.energies[frame]:.5f} pbc="T T T" origin="{TITLE}"'
+            f"energy={run.energies[frame]:.5f} time_fs={frame * FRAME_INTERVAL_FS:.1f} "
+            f'pbc="T T T" comment="{TITLE}"'
         )
         rows = np.hstack([positions[frame], run.forces[frame]])
         lines += [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,6 +127,56 @@ def written(path: Path) -> Iterator[Path]:
         raise
 
 
+class _Sink(io.FileIO):
+    """A file for HDF5 to write to that keeps its first failure to itself.
+
+    HDF5 cannot close a file whose writes fail, and then crashes the interpreter at its exit.
+
+    Attributes:
+        error: Why writing failed; all that came later was discarded.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        """Writes all bytes, or none once something failed."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Sets the size of the file, unless something failed."""
+        try:
+            if self.error is None:
+                return super().truncate(size)
+        except OSError as error:
+            self.error = error
+        return size or 0
+
+    def check(self) -> None:
+        """Raises the failure."""
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def _created(
+    path: Path, kind: str, config: Mapping[str, Any], inputs: Sequence[Input]
+) -> Iterator[tuple[h5py.File, _Sink]]:
+    """A new HDF5 file that gets its name when the block ends without an error."""
+    # version 1.10 of the format has checksums of its metadata, too
+    with written(path) as part, _Sink(part, "wb+") as sink:
+        with h5py.File(sink, "w", libver=("v110", "v110")) as file:
+            _stamp(file, kind, config, inputs)
+            yield file, sink
+        sink.check()
+
+
 def _write_error(path: Path, error: OSError) -> InputError:
     text = str(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in text
@@ -219,23 +270,33 @@ def _check_dataset(path: Path, dataset: h5py.Dataset) -> None:
             )
 
 
+def _fixed(text: str) -> np.bytes_:
+    # Strings of fixed length stand where HDF5 has checksums. Those of any length stand in a heap
+    # without, and HDF5 2.0 can hang in a damaged heap: written for other programs, never read.
+    return np.bytes_(text.encode())
+
+
+def read_string(value: Any) -> str:
+    """A string attribute as text, whatever its type in the file."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _stamp(file: h5py.File, kind: str, config: Mapping[str, Any], inputs: Sequence[Input]) -> None:
     listed = [vars(i) for i in inputs]
     if len(json.dumps(listed)) > 60_000:  # an HDF5 attribute holds 64 kB
         digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest()
         listed = [*listed[:100], {"name": f"… {len(inputs)} in all", "kind": "", "sha256": digest}]
-    file.attrs["kind"] = kind
+    file.attrs["kind"] = _fixed(kind)
     file.attrs["schema"] = SCHEMA
-    file.attrs["mdbench_version"] = __version__
-    file.attrs["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["config"] = json.dumps(config)
-    file.attrs["inputs"] = json.dumps(listed)
+    file.attrs["mdbench_version"] = _fixed(__version__)
+    file.attrs["created"] = _fixed(datetime.now(UTC).isoformat(timespec="seconds"))
+    file.attrs["config"] = _fixed(json.dumps(config))
+    file.attrs["inputs"] = _fixed(json.dumps(listed))
 
 
 def check_kind(path: Path, file: h5py.File, kind: str | None) -> str:
     """The kind of an open file; refuses a foreign one, another kind or another schema."""
-    found = file.attrs.get("kind")
-    if not isinstance(found, str) or "schema" not in file.attrs:
+    if "kind" not in file.attrs or "schema" not in file.attrs:
         raise InputError(
             "an HDF5 file, but not of mdbench", where=path, remedy="`mdbench ingest` it first"
         )
@@ -244,9 +305,10 @@ def check_kind(path: Path, file: h5py.File, kind: str | None) -> str:
             "written by another version of mdbench",
             where=path,
             expected=f"schema {SCHEMA}",
-            found=f"schema {file.attrs['schema']}, mdbench {file.attrs.get('mdbench_version')}",
+            found=f"schema {file.attrs['schema']}",
             remedy="use that version, or make the file again",
         )
+    found = read_string(file.attrs["kind"])
     if kind is not None and found != kind:
         raise InputError("wrong kind of file", where=path, expected=kind, found=found)
     return found
@@ -262,12 +324,11 @@ def write_result(
     inputs: Sequence[Input],
 ) -> None:
     """Writes a file of any kind but `trajectory`."""
-    with written(path) as part, h5py.File(part, "w", libver=("earliest", "v110")) as file:
-        _stamp(file, kind, config, inputs)
-        file.attrs["attributes"] = json.dumps(attributes)
+    with _created(path, kind, config, inputs) as (file, _):
+        file.attrs["attributes"] = _fixed(json.dumps(attributes))
         for name, dataset in datasets.items():
             made = file.create_dataset(name, data=np.asarray(dataset.values))
-            made.attrs["unit"] = dataset.unit
+            made.attrs["unit"] = _fixed(dataset.unit) or h5py.Empty("S1")
             made.attrs["axes"] = list(dataset.axes)
 
 
@@ -281,7 +342,8 @@ def read_result(path: Path, kind: str) -> Result:
         def collect(name: str, item: object) -> None:
             if isinstance(item, h5py.Dataset):
                 datasets[name] = item[()]
-                units[name] = str(item.attrs["unit"])
+                unit = item.attrs["unit"]
+                units[name] = "" if isinstance(unit, h5py.Empty) else read_string(unit)
 
         file.visititems(collect)
         return Result(
@@ -289,7 +351,7 @@ def read_result(path: Path, kind: str) -> Result:
             attributes=json.loads(file.attrs["attributes"]),
             config=json.loads(file.attrs["config"]),
             inputs=[Input(**i) for i in json.loads(file.attrs["inputs"])],
-            created=str(file.attrs["created"]),
+            created=read_string(file.attrs["created"]),
             units=units,
         )
 
@@ -317,32 +379,17 @@ class TrajectoryWriter:
     ) -> None:
         self.path = path
         self.n_frames = 0
-        self._config = config or {}
-        self._inputs = inputs
         self._real = np.float64 if float64 else np.float32
         self._file: h5py.File | None = None
         self._series: dict[str, h5py.Dataset] = {}
-        self._context = written(path)
+        self._context = _created(path, "trajectory", config or {}, inputs)
 
     def __enter__(self) -> Self:
-        self._part = self._context.__enter__()
-        try:
-            self._file = h5py.File(self._part, "w", libver=("earliest", "v110"))
-            _stamp(self._file, "trajectory", self._config, self._inputs)
-        except OSError as error:
-            raise _write_error(self.path, error) from error
+        self._file, self._sink = self._context.__enter__()
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        assert self._file is not None
-        try:
-            self._file.close()
-        except (OSError, RuntimeError) as closing:
-            if error is None:
-                kind, error, trace = OSError, _as_oserror(closing), closing.__traceback__
         self._context.__exit__(kind, error, trace)
-        if error is not None and kind is OSError:
-            raise _write_error(self.path, error) from error  # type: ignore[arg-type]
 
     def append(self, block: Trajectory, steps: NDArray[np.integer[Any]] | None = None) -> None:
         """Appends the frames of a block; `steps` are MD step counters, else frame numbers."""
@@ -369,12 +416,16 @@ class TrajectoryWriter:
             dataset.resize(self.n_frames, axis=0)
             value = values[name]
             dataset[start:] = np.nan if value is None else value
+        self._sink.check()
 
     def finish(self, provenance: Provenance) -> None:
         """Stores what is known about the run; call once, after the last block."""
         assert self._file is not None
+        if not self.n_frames:
+            raise InputError("no frames to write", where=self.path)
         parameters = self._file.require_group("parameters")
-        parameters.create_dataset("mdbench", data=json.dumps(vars(provenance)))
+        known = np.array([_fixed(json.dumps(vars(provenance)))])
+        parameters.create_dataset("mdbench", data=known, chunks=(1,), fletcher32=True)
 
     def _create(self, first: Trajectory) -> None:
         assert self._file is not None
@@ -390,6 +441,7 @@ class TrajectoryWriter:
         box = particles.create_group("box")
         box.attrs["dimension"] = 3
         box.attrs["boundary"] = ["periodic" if p else "none" for p in first.pbc]
+        box.attrs["pbc"] = first.pbc.astype(np.int8)
         observables = self._file.create_group("observables/trajectory")
         observables.attrs["dimension"] = 3
         atoms, vector = ("frame", "atom"), ("frame", "atom", "xyz")
@@ -427,10 +479,6 @@ class TrajectoryWriter:
         else:  # one array, seen from every element
             element["step"], element["time"] = self._series["step"], self._series["time"]
         self._series[name] = _growing(element, "value", shape, dtype, unit, axes, **storage)
-
-
-def _as_oserror(error: Exception) -> OSError:
-    return error if isinstance(error, OSError) else OSError(str(error))
 
 
 def _growing(
@@ -505,14 +553,14 @@ class TrajectoryFile:
             raise InputError("species", where=self.path, expected="atomic numbers 1 to 118")
         self.times_ps = np.asarray(particles["position/time"][()])
         self.steps = np.asarray(particles["position/step"][()])
-        self.pbc = np.array([b == "periodic" for b in particles["box"].attrs["boundary"]])
-        known = json.loads(self._file["parameters/mdbench"].asstr()[()])
+        self.pbc = particles["box"].attrs["pbc"].astype(bool)
+        known = json.loads(self._file["parameters/mdbench"][0])
         known["notes"] = tuple(known["notes"])
         self.provenance = Provenance(**known)
         self.inputs = [Input(**i) for i in json.loads(self._file.attrs["inputs"])]
         self.config = json.loads(self._file.attrs["config"])
-        self.created = str(self._file.attrs["created"])
-        self.mdbench_version = str(self._file.attrs["mdbench_version"])
+        self.created = read_string(self._file.attrs["created"])
+        self.mdbench_version = read_string(self._file.attrs["mdbench_version"])
         self.fields = tuple(n for n, place in self._FIELDS.items() if place in self._file)
 
     @property

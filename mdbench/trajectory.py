@@ -313,7 +313,7 @@ class Trajectory:
                 pbc=self.pbc,
             )
             if self.velocities is not None:
-                atoms.set_velocities(self.velocities[frame] * ASE_TIME_IN_FS)
+                atoms.set_velocities(self.velocities[frame].astype(np.float64) * ASE_TIME_IN_FS)
             results: dict[str, Any] = {}
             if self.energies is not None:
                 results["energy"] = float(self.energies[frame])

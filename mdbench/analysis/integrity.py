@@ -25,6 +25,8 @@ _DENSE = 0.9
 #: Stated and measured may differ by this share, and by three standard errors on top.
 _TOLERANCE = 0.05
 _INTERVAL_TOLERANCE = 0.2
+#: Fewer frames than this have no temperature that one could hold against them.
+_FEWEST_FRAMES = 50
 #: Temperatures of two elements may differ by this share, and by five standard errors on top.
 _ELEMENT_TOLERANCE = 0.4
 
@@ -288,6 +290,8 @@ class IntegrityAudit:
     def _judge_temperature(self, stated: float | None, by: str) -> list[Finding]:
         measured = self.kinetic_temperature
         if stated is None or measured is None or not np.isfinite(measured[0]):
+            return []
+        if self._n_frames < _FEWEST_FRAMES:
             return []
         mean, error = measured
         if abs(mean - stated) <= _TOLERANCE * stated + 3.0 * error:

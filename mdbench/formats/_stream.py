@@ -7,12 +7,13 @@ import gzip
 import lzma
 import zlib
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from mdbench.errors import InputError
 
 #: Bytes that are read at a time.
 PIECE = 1 << 22
+_SMALL_READ = 1 << 16
 
 _MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
@@ -28,7 +29,7 @@ class ByteStream:
         self.path = path
         self.truncated = False
         try:
-            self._raw: IO[bytes] = path.open("rb")
+            self._raw = path.open("rb")
             magic = self._raw.read(6)
             self._raw.seek(0)
             self._size = max(path.stat().st_size, 1)
@@ -41,15 +42,21 @@ class ByteStream:
         if not magic:
             raise InputError("empty file", where=path, expected="a trajectory")
         opener = next((o for m, o in _MAGIC.items() if magic.startswith(m)), None)
-        self._data: IO[bytes] = self._raw if opener is None else opener(self._raw, "rb")
+        self._data: Any = self._raw if opener is None else opener(self._raw, "rb")
 
     def read(self, size: int = PIECE) -> bytes:
         """The next bytes, at most `size`; empty at the end."""
+        parts: list[bytes] = []
+        missing = size
         try:
-            return self._data.read(size)
+            # in small reads, so that a stream that breaks off gives all that came before
+            while missing and (part := self._data.read1(min(missing, _SMALL_READ))):
+                parts.append(part)
+                missing -= len(part)
+            return b"".join(parts)
         except EOFError:
             self.truncated = True
-            return b""
+            return b"".join(parts)
         except (OSError, zlib.error, lzma.LZMAError) as error:
             raise InputError(
                 "damaged compressed file",

@@ -53,7 +53,7 @@ def unit_factor(text: str, powers: Powers) -> float | None:
         text: With exponents, as `kJ mol-1 nm-1`, or signs, as `kJ/(mol*nm)`, `eV/Angstrom^3`.
         powers: The dimension that it should have.
     """
-    factor, found = 1.0, (0, 0, 0, 0)
+    factor, found = 1.0, [0, 0, 0, 0]
     outer, sign = [1], 1
     for symbol, exponent, mark, _ in _TOKEN.findall(text.replace("**", "^")):
         if mark == "(":
@@ -64,8 +64,8 @@ def unit_factor(text: str, powers: Powers) -> float | None:
             power = int(exponent or 1) * sign * outer[-1]
             size, own = _UNITS[symbol]
             factor *= size**power
-            found = tuple(a + power * b for a, b in zip(found, own, strict=True))
+            found = [a + power * b for a, b in zip(found, own, strict=True)]
         elif mark not in ("/", "*"):
             return None
         sign = -1 if mark == "/" else 1
-    return factor if found == powers and len(outer) == 1 else None
+    return factor if tuple(found) == powers and len(outer) == 1 else None

@@ -2,7 +2,7 @@
 
 The file is a ulm container: JSON per frame, arrays before it, an index of the frames. Only plain
 JSON and arrays of numbers are taken; constraints and calculators are never built, and the pickled
-files of ASE before 3.7 are refused by name.
+files of old ASE versions are refused by name.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HEADER_BYTES = 48
 _BLOCK_BYTES = 1 << 23
 _BLOCK_FRAMES = 1024
 _TYPES = {
-    name: np.dtype(name)
+    name: np.dtype(name).newbyteorder("<")
     for name in (
         *("float16", "float32", "float64", "bool"),
         *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -127,8 +127,9 @@ class _Ulm:
             count = int(np.prod(shape, dtype=object))
             dtype = _TYPES[kind]
             text = self._read(int(offset), count * dtype.itemsize)
-            order = ">" if data.get("_little_endian") is False else "<"
-            values = np.frombuffer(text, dtype=dtype.newbyteorder(order))
+            if data.get("_little_endian") is False:
+                dtype = dtype.newbyteorder(">")
+            values = np.frombuffer(text, dtype=dtype)
             return values.reshape(shape)
         value = data.get(name)
         if isinstance(value, dict) and "__ndarray__" in value:
@@ -229,7 +230,7 @@ def _header(container: _Ulm, first: dict[str, Any]) -> tuple[Header, NDArray[Any
     try:
         numbers = container.array(first, "numbers")
         masses = container.array(first, "masses")
-        pbc = np.broadcast_to(np.array(first["pbc"], dtype=bool), (3,))
+        pbc = _periodic(first["pbc"])
     except _DAMAGE as error:
         raise container.damage(0, error) from error
     if numbers is None or numbers.ndim != 1 or not len(numbers):
@@ -241,6 +242,14 @@ def _header(container: _Ulm, first: dict[str, Any]) -> tuple[Header, NDArray[Any
     if masses is not None and (masses.shape != numbers.shape or not (masses > 0).all()):
         raise InputError("masses", where=where, expected="one above 0 per atom")
     return Header(numbers.astype(np.int64), pbc, **_run_of(first)), masses
+
+
+def _periodic(value: Any) -> NDArray[np.bool_]:
+    """(3,) which directions are periodic, as three or one for all."""
+    flags = np.asarray(value)
+    if flags.dtype.kind not in "bi" or flags.shape not in ((), (3,)):
+        raise TypeError("periodic directions that are no truth values")
+    return np.broadcast_to(flags.astype(bool), (3,))
 
 
 def _run_of(first: dict[str, Any]) -> dict[str, Any]:
@@ -343,15 +352,20 @@ def _check_atoms(container: _Ulm, index: int, data: dict[str, Any], header: Head
     numbers = container.array(data, "numbers")
     where = f"{container.path}: frame {index}"
     if numbers is not None and not np.array_equal(numbers, header.atomic_numbers):
+        expected, found = f"{len(header.atomic_numbers)} atoms", f"{numbers.size}"
+        if numbers.shape == header.atomic_numbers.shape:
+            atom = int(np.flatnonzero(numbers != header.atomic_numbers)[0])
+            expected = f"atom {atom} of atomic number {header.atomic_numbers[atom]}"
+            found = f"{numbers[atom]}"
         raise InputError(
             "other atoms than in frame 0",
             where=where,
-            expected=_composition(header.atomic_numbers),
-            found=_composition(numbers),
+            expected=expected,
+            found=found,
             remedy="a run keeps its atoms and their order",
         )
     pbc = data.get("pbc")
-    if pbc is not None and not (np.array(pbc, dtype=bool) == header.pbc).all():
+    if pbc is not None and not (_periodic(pbc) == header.pbc).all():
         raise InputError(
             "periodic directions change", where=where, expected=header.pbc.tolist(), found=pbc
         )

@@ -8,7 +8,7 @@ no time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,8 @@ class _Trajectory:
     """
 
     def __init__(self, path: Path, file: Any, hints: Hints) -> None:
-        self.path, self.notes, self.n_read = path, list[str](), 0
+        self.path, self.n_read = path, 0
+        self.notes: list[str] = []
         self._file, self._hints = file, hints
         self._refuse_own()
         self._group, self._particles = self._find_particles()
@@ -159,12 +160,12 @@ class _Trajectory:
         span = slice(start, stop)
         order = self._order(span)
         self._check_species(span, order)
+        coordinates = _finite(self.path, "position", self._position.values[span], start)
         extra = {}
         for found in self._fields:
             raw = _finite(self.path, found.place, found.values[span], start)
             value = found.convert(raw)
             extra[found.name] = _reorder(value, order) if found.name in _PER_ATOM else value
-        coordinates = _finite(self.path, "position", self._position.values[span], start)
         return Frames(
             coordinates=_reorder(coordinates * self._length, order),
             cells=self._read_cells(span),
@@ -177,9 +178,9 @@ class _Trajectory:
         return InputError(what, where=self.path, **details)
 
     def _refuse_own(self) -> None:
-        kind = self._file.attrs.get("kind")
-        if "schema" not in self._file.attrs or not isinstance(kind, str):
+        if "kind" not in self._file.attrs or "schema" not in self._file.attrs:
             return
+        kind = _text(self._file.attrs["kind"])
         if kind == "trajectory":
             raise self._error(
                 "already an mdbench trajectory", remedy="use it as it is, as `mdbench rdf` does"
@@ -457,7 +458,7 @@ class _Trajectory:
         name: str,
         groups: list[Any],
         names: tuple[str, ...],
-        shapes: list[tuple[int, ...]],
+        shapes: Sequence[tuple[int, ...]],
         unit: tuple[Powers, float] | None,
     ) -> _Field | None:
         places = ((f"{g.name}/{n}", _Element.at(g, n)) for n in names for g in groups)

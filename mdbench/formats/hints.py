@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mdbench.config import IngestConfig
 from mdbench.errors import InputError
 from mdbench.formats.base import Hints
-from mdbench.trajectory import check_cells, element_number
+from mdbench.trajectory import element_number
 
 
 def hints_from(config: IngestConfig) -> Hints:
@@ -40,26 +40,43 @@ def parse_species(text: str) -> dict[str, str] | tuple[str, ...]:
     symbols = [symbol.capitalize() for symbol in symbols]
     if not is_mapping:
         return tuple(symbols)
-    return {kind.strip(): symbol for (kind, _, _), symbol in zip(pairs, symbols, strict=True)}
+    kinds = [kind.strip() for kind, _, _ in pairs]
+    if len(set(kinds)) < len(kinds):
+        raise InputError("--species", expected="each type once", found=repr(text))
+    return dict(zip(kinds, symbols, strict=True))
 
 
 def parse_cell(text: str) -> Path | NDArray[np.float64]:
     """A `.cell` file, or 3, 6 or 9 numbers as a (3, 3) cell in Å."""
-    path = Path(text)
-    if path.is_file():
-        return path
     try:
         numbers = [float(item) for item in text.split(",")]
     except ValueError as error:
+        path = Path(text)
+        if path.is_file():
+            return path
         raise InputError(
             "--cell", expected="an existing file, or numbers with commas", found=repr(text)
         ) from error
     if len(numbers) not in (3, 6, 9):
         raise InputError("--cell", expected="3, 6 or 9 numbers", found=len(numbers))
-    if len(numbers) == 9:
-        cell = np.array(numbers).reshape(3, 3)
-    else:
-        angles = numbers[3:] or [90.0, 90.0, 90.0]
-        cell = np.asarray(cellpar_to_cell([*numbers[:3], *angles]))
-    check_cells(cell[None])
+    cell = np.array(numbers)
+    if len(numbers) < 9:
+        cell = _cell_of(numbers[:3], numbers[3:] or [90.0, 90.0, 90.0])
+    cell = cell.reshape(3, 3)
+    if not np.isfinite(cell).all() or abs(np.linalg.det(cell)) <= 1e-6 * _lengths_product(cell):
+        raise InputError(
+            "--cell", expected="three lattice vectors that span a volume", found=repr(text)
+        )
     return cell
+
+
+def _cell_of(lengths: list[float], angles: list[float]) -> NDArray[np.float64]:
+    """(3, 3) Å; not finite where no cell has such angles."""
+    possible = all(0.0 < a < 180.0 for a in angles) and sum(angles) < 360.0
+    if not possible or 2.0 * max(angles) >= sum(angles):
+        return np.full((3, 3), np.nan)
+    return np.asarray(cellpar_to_cell([*lengths, *angles]))
+
+
+def _lengths_product(cell: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(cell, axis=1).prod())

@@ -202,7 +202,7 @@ class JoinedRun:
         gaps = np.abs(np.diff(joined.coordinates, axis=0))
         if self.header.scaled:
             gaps = np.abs(gaps - np.rint(gaps))
-        repeated = gaps.reshape(len(gaps), -1).max(axis=1, initial=0.0) < _SAME_PLACE
+        repeated = gaps.max(axis=(1, 2), initial=0.0) < _SAME_PLACE
         counter = joined.steps if joined.steps is not None else joined.times_fs
         same_time = np.zeros(len(gaps), bool) if counter is None else np.diff(counter) == 0
         if self._last is None:

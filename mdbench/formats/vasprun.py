@@ -69,10 +69,10 @@ def _begins(text: Bytes, at: int, word: Bytes) -> bool:  # pragma: no cover
     """Whether a word stands at a place of the text."""
     if at + len(word) > len(text):
         return False
-    for k in range(len(word)):
-        if text[at + k] != word[k]:
-            return False
-    return True
+    k = 0
+    while k < len(word) and text[at + k] == word[k]:
+        k += 1
+    return k == len(word)
 
 
 @compiled
@@ -242,17 +242,20 @@ def open_vasprun(path: Path, hints: Hints) -> Source:
     (less P V where PSTRESS is set), in ab initio and in machine-learned steps alike.
     """
     stream = ByteStream(path)
-    text = _read_header(stream)
-    end = text.index(b"</atominfo>")
-    settings = _Settings.of(text[:end].decode("latin-1"))
-    numbers = _atoms(text[text.index(b"<atominfo") : end].decode("latin-1"), path)
+    try:
+        text = _read_header(stream)
+        start, end = text.index(b"<atominfo"), text.index(b"</atominfo>")
+        settings = _Settings.of(text[:end].decode("latin-1"))
+        numbers = _atoms(text[start:end].decode("latin-1"), path)
+    except InputError:
+        stream.close()
+        raise
     notes: list[str] = []
-    reader = _Reader(stream, text[end:], settings, len(numbers), notes)
     return Source(
         path=path,
         format="vasprun.xml",
         header=settings.header(numbers, hints, notes),
-        blocks=reader.blocks(),
+        blocks=_Reader(stream, text[end:], settings, len(numbers), notes).blocks(),
         notes=notes,
         fraction=stream.fraction,
     )
@@ -303,7 +306,7 @@ def _atoms(info: str, path: Path) -> NDArray[np.int64]:
             found=len(symbols),
         )
     # VASP cuts off some symbols ("r" for Zr); the name of the pseudopotential has them in full.
-    titles = re.findall(r"<c>\s*\S+\s+([A-Z][a-z]?)[^<]*</c>\s*</rc>", types)
+    titles = re.findall(r"<c>\s*[^\s<]+\s+([A-Z][a-z]?)[^<]*</c>\s*</rc>", types)
     kinds = re.findall(r"<rc>\s*<c>[^<]*</c>\s*<c>\s*([^<]*?)\s*</c>", types)
     full = dict(zip(kinds, titles, strict=True)) if len(kinds) == len(titles) else {}
     try:
@@ -354,7 +357,12 @@ class _Settings:
         ibrion = self.values.get("IBRION", -1 if self.values.get("NSW", 0) <= 1 else 0)
         if ibrion == 0:
             return None
-        kinds = {-1: "a static calculation", 1: "a relaxation", 2: "a relaxation", 3: "a relaxation"}
+        kinds = {
+            -1: "a static calculation",
+            1: "a relaxation",
+            2: "a relaxation",
+            3: "a relaxation",
+        }
         return f"IBRION = {ibrion:.0f}: {kinds.get(int(ibrion), 'no molecular dynamics')}"
 
     @property

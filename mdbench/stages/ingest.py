@@ -67,7 +67,7 @@ def run(
         progress: Called with the share done and what is being read.
     """
     check_output(output, force=force)
-    if output.resolve() in {source.resolve() for source in sources}:
+    if output.exists() and any(s.exists() and s.samefile(output) for s in sources):
         raise InputError("output is one of the sources", where=output)
     if config.mobile is not None:
         element_number(config.mobile)

@@ -1,0 +1,118 @@
+"""Which trajectories an analysis works on: files that were named, or those of a run folder."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdbench.errors import InputError
+from mdbench.store import TrajectoryFile
+from mdbench.trajectory import Provenance, reduced_formula
+
+#: Where a run folder keeps trajectories.
+_PLACES = ("reference/*/*.h5", "rollouts/*/*/*.h5")
+#: Temperatures that differ by less are one, K.
+_SAME_TEMPERATURE = 0.5
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trajectories of one source, material and temperature: replicas of each other.
+
+    Attributes:
+        source: Name of the source, as tables show it.
+        material: As stated, else the reduced formula.
+        temperature_k: None is unknown.
+        paths: The files.
+        provenance: Of the first of them.
+    """
+
+    source: str
+    material: str
+    temperature_k: float | None
+    paths: tuple[Path, ...]
+    provenance: Provenance
+
+    @property
+    def name(self) -> str:
+        """Source, material and temperature in one line."""
+        shown = "" if self.temperature_k is None else f", {self.temperature_k:g} K"
+        return f"{self.source}: {self.material}{shown}"
+
+
+def expand(names: Iterable[Path]) -> list[Path]:
+    """Files by name or glob pattern, in order, each once."""
+    found: list[Path] = []
+    for name in names:
+        matches = [name]
+        if not name.exists() and glob.has_magic(str(name)):
+            matches = [Path(match) for match in sorted(glob.glob(str(name)))]  # noqa: PTH207
+            if not matches:
+                raise InputError("no file has such a name", where=name)
+        found.extend(path for path in matches if path not in found)
+    return found
+
+
+def trajectories_in(run: Path) -> list[Path]:
+    """The trajectories of a run folder."""
+    found = [path for place in _PLACES for path in sorted(run.glob(place))]
+    if not found:
+        raise InputError(
+            "no trajectories in this run folder",
+            where=run,
+            remedy="name files, as `mdbench rdf traj.h5`, or a folder with --run",
+        )
+    return found
+
+
+def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
+    """The files by source, material and temperature, in the order of their first file."""
+    groups: list[Group] = []
+    atoms: dict[Path, list[int]] = {}
+    for path in paths:
+        with TrajectoryFile(path) as file:
+            known = file.provenance
+            formula = reduced_formula(file.atomic_numbers)
+            atoms[path] = sorted(file.atomic_numbers.tolist())
+        new = Group(
+            source=_source(path, run) or known.label or "ingested",
+            material=known.material or formula,
+            temperature_k=known.temperature_k,
+            paths=(path,),
+            provenance=known,
+        )
+        place = next((i for i, group in enumerate(groups) if _replicas(group, new)), None)
+        if place is None:
+            groups.append(new)
+            continue
+        old = groups[place]
+        if atoms[path] != atoms[old.paths[0]]:
+            raise InputError(
+                "replicas with other atoms",
+                where=path,
+                expected=f"the {len(atoms[old.paths[0]])} atoms of {old.paths[0]}",
+                found=f"{len(atoms[path])} atoms, {formula}",
+                remedy="name the materials apart with `mdbench ingest --material`",
+            )
+        groups[place] = Group(
+            old.source, old.material, old.temperature_k, (*old.paths, path), old.provenance
+        )
+    return groups
+
+
+def _replicas(a: Group, b: Group) -> bool:
+    if (a.source, a.material) != (b.source, b.material):
+        return False
+    if a.temperature_k is None or b.temperature_k is None:
+        return a.temperature_k is b.temperature_k
+    return abs(a.temperature_k - b.temperature_k) < _SAME_TEMPERATURE
+
+
+def _source(path: Path, run: Path | None) -> str | None:
+    """In a run folder the place of a file names its source."""
+    if run is None:
+        return None
+    parts = path.relative_to(run).parts
+    return "reference" if parts[0] == "reference" else parts[1]

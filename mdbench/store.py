@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mdbench.errors import InputError
 from mdbench.trajectory import Provenance, Trajectory, frame_interval
-from mdbench.units import PS_IN_FS
+from mdbench.units import FS_IN_PS, PS_IN_FS
 from mdbench.version import __version__
 
 SCHEMA = 1
@@ -379,6 +379,7 @@ class TrajectoryWriter:
     ) -> None:
         self.path = path
         self.n_frames = 0
+        self._finished = False
         self._real = np.float64 if float64 else np.float32
         self._file: h5py.File | None = None
         self._series: dict[str, h5py.Dataset] = {}
@@ -389,6 +390,9 @@ class TrajectoryWriter:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None and not self._finished:
+            unfinished = RuntimeError("finish() was not called: nothing is written")
+            self._context.__exit__(RuntimeError, unfinished, None)
         self._context.__exit__(kind, error, trace)
 
     def append(self, block: Trajectory, steps: NDArray[np.integer[Any]] | None = None) -> None:
@@ -426,6 +430,19 @@ class TrajectoryWriter:
         parameters = self._file.require_group("parameters")
         known = np.array([_fixed(json.dumps(vars(provenance)))])
         parameters.create_dataset("mdbench", data=known, chunks=(1,), fletcher32=True)
+        interval = frame_interval(self._series["time"][()])
+        if interval is not None:
+            self._write_interval(interval)
+        self._finished = True
+
+    def _write_interval(self, interval_fs: float) -> None:
+        """MDAnalysis takes 1 ps between frames where no observable is called dt."""
+        assert self._file is not None
+        group = self._file.create_group("observables/dt")
+        group["step"], group["time"] = self._series["step"], self._series["time"]
+        dt = _growing(group, "value", (), np.float64, "ps", ("frame",))
+        dt.resize(self.n_frames, axis=0)
+        dt[:] = interval_fs * FS_IN_PS
 
     def _create(self, first: Trajectory) -> None:
         assert self._file is not None
@@ -546,7 +563,8 @@ class TrajectoryFile:
         if not self.n_frames:
             raise InputError("trajectory without frames", where=self.path)
         smallest = self._position.dtype.itemsize * self._position.size
-        if self._position.id.get_storage_size() < smallest or len(self._edges) != self.n_frames:
+        missing = self._position.id.get_storage_size() < smallest and not self._position.compression
+        if missing or len(self._edges) != self.n_frames:
             raise InputError("incomplete trajectory", where=self.path, remedy="write it again")
         self.atomic_numbers = np.asarray(particles["species/value"][0])
         if self.atomic_numbers.min() < 1 or self.atomic_numbers.max() > 118:

@@ -204,6 +204,8 @@ class Trajectory:
 
     def wrapped_positions(self) -> FloatArray:
         """(n_frames, n_atoms, 3) Å, positions moved into the cell along its periodic vectors."""
+        if not self.pbc.any():
+            return np.array(self.positions)
         scaled = np.einsum("fai,fij->faj", self.positions, np.linalg.inv(self.cells))
         images = np.floor(scaled) * self.pbc
         return np.asarray(self.positions - np.einsum("fai,fij->faj", images, self.cells))
@@ -375,6 +377,10 @@ class Unwrapper:
 
     def unwrap(self, positions: FloatArray, cells: FloatArray) -> FloatArray:
         """(n_frames, n_atoms, 3) Å, Cartesian positions followed across the boundaries."""
+        if not self.pbc.any():
+            self._n_frames += len(positions)
+            return np.array(positions)
+        check_cells(cells, first_frame=self._n_frames)
         scaled = np.einsum("fai,fij->faj", positions, np.linalg.inv(cells))
         images = self.image_counts(scaled, cells)
         return np.asarray(positions + np.einsum("fai,fij->faj", images, cells))
@@ -382,14 +388,20 @@ class Unwrapper:
     def _shortest_images(
         self, steps: FloatArray, cell: FloatArray, first_frame: int
     ) -> NDArray[np.int64]:
+        if not self.pbc.any():
+            return np.zeros(steps.shape, dtype=np.int64)
         reduced, transform = minkowski_reduce(cell, pbc=self.pbc)  # reduced = transform @ cell
         inverse = np.rint(np.linalg.inv(transform))
         heights = 1.0 / np.linalg.norm(np.linalg.inv(reduced), axis=0)
         lengths = np.linalg.norm(reduced, axis=1)
-        if not self.pbc.any():
-            return np.zeros(steps.shape, dtype=np.int64)
         local = steps @ inverse
-        images = -np.rint(local) * self.pbc
+        # Where a vector is not periodic, only what lies in the span of the others is rounded.
+        within = (
+            local
+            if self.pbc.all()
+            else local @ reduced @ np.linalg.pinv(reduced * self.pbc[:, None])
+        )
+        images = -np.rint(within)
         moved = (local + images) @ reduced  # (F, A, 3) Å
         squared = np.einsum("fai,fai->fa", moved, moved)
         # Inside the largest sphere of the cell no other image can be nearer.

@@ -6,7 +6,7 @@ CODATA 2018 values. A factor named ``X_IN_Y`` times a number in X gives the numb
 BOLTZMANN_EV_PER_K = 8.617333262e-5
 HARTREE_IN_EV = 27.211386245988
 BOHR_IN_ANGSTROM = 0.529177210903
-KCAL_PER_MOL_IN_EV = 0.0433641153087705
+KCAL_PER_MOL_IN_EV = 0.043364104241800934
 ATOMIC_TIME_IN_FS = 0.02418884326585747
 
 #: 1 amu (Å/fs)² in eV: kinetic energies from velocities in Å/fs.

@@ -257,6 +257,8 @@ def test_a_later_block_that_lacks_something(tmp_path):
         writer.append(bare)
         writer.finish(made.provenance)
     found = read_trajectory(tmp_path / "t.h5")
+    assert found.energies is not None
+    assert found.forces is not None
     assert np.isnan(found.energies).tolist() == [False] * 4 + [True] * 4
     assert np.isnan(found.forces[4:]).all()
 
@@ -658,12 +660,12 @@ def check_flips(path, content, n_flips):
 
 
 def test_flipped_bits(small):
-    assert check_flips(*small, 500) > 300
+    assert check_flips(small[0], small[1], 500) > 300
 
 
 @pytest.mark.slow
 def test_many_flipped_bits(small):
-    assert check_flips(*small, 10_000) > 6000
+    assert check_flips(small[0], small[1], 10_000) > 6000
 
 
 def test_data_damage_is_caught_by_the_checksum(small):

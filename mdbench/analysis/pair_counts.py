@@ -29,6 +29,7 @@ from mdbench.analysis.pairs import (
     check_frames,
     pair_index,
 )
+from mdbench.analysis.pair_grid import count_frame, grid_shape
 from mdbench.compiled import compiled
 
 #: Numbers that the coordinates of one block of frames may take, so that they stay in the cache.
@@ -43,7 +44,7 @@ _LANES = 4
 _SLACK = 1e-6
 _WIDE = 1.0
 #: Measured costs, ns: a pair rejected by its box; a distance; a distance and an atom in the grid.
-_COST_BOX, _COST_DISTANCE, _COST_GRID_DISTANCE, _COST_GRID_ATOM = 12.0, 1.2, 1.6, 250.0
+_COST_BOX, _COST_DISTANCE, _COST_GRID_PAIR, _COST_GRID_ATOM = 12.0, 1.2, 4.0, 250.0
 
 
 def count_pairs(
@@ -112,3 +113,333 @@ def _in_threads(
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(task, starts)
+
+
+def _cheaper_method(n_frames: int, n_atoms: int, n_bins: int, lattices: Lattices) -> str:
+    """The way of counting that should take less time for such frames."""
+    sphere = 4.0 / 3.0 * np.pi * n_bins**3  # in cubic bins, as `lower`
+    volume = float(lattices.lower[0, [0, 2, 5]].prod())
+    within = n_atoms * n_atoms * sphere / volume / 2.0  # pairs within r_max, of one frame
+    block = min(n_frames, _block_frames(n_atoms))
+    all_pairs = n_atoms**2 / 2.0 * _COST_BOX / block + 1.5 * within * _COST_DISTANCE
+    grid = n_atoms * _COST_GRID_ATOM + within * _COST_GRID_PAIR
+    return "all pairs" if all_pairs < grid else "grid"
+
+
+def _block_frames(n_atoms: int) -> int:
+    return int(np.clip(_BLOCK // (6 * n_atoms), _FEWEST_FRAMES, _MOST_FRAMES))
+
+
+def _count_all_pairs(
+    positions: NDArray[Any],
+    order: IntArray,
+    kinds: IntArray,
+    rows: IntArray,
+    lattices: Lattices,
+    which: IntArray,
+    n_bins: int,
+) -> PairCounts:
+    volumes = lattices.volumes[which]
+    one_cell = bool((which == which[0]).all())
+    lanes = np.zeros((rows.max() + 1, _LANES, n_bins + 1), dtype=np.int64)
+    volume_counts = np.zeros((rows.max() + 1, n_bins + 1))
+    for start in range(0, len(which), _block_frames(len(order))):
+        block = slice(start, start + _block_frames(len(order)))
+        _count_block(
+            positions[block],
+            order,
+            kinds,
+            rows,
+            lattices.inverses,
+            lattices.lower,
+            which[block],
+            _cell_slack(lattices, which[block], n_bins),
+            np.empty(0) if one_cell else volumes[block],
+            lanes,
+            volume_counts,
+        )
+    counts = lanes.sum(axis=1)[:, :n_bins]
+    weighted = counts * volumes[0] if one_cell else volume_counts[:, :n_bins]
+    return PairCounts(counts, weighted, len(which), float(volumes.sum()))
+
+
+def _cell_slack(lattices: Lattices, which: IntArray, n_bins: int) -> FloatArray:
+    """(3,) in bins: how far a lattice vector within reach differs from that of the first frame."""
+    lower = lattices.lower[which]
+    spread = np.abs(lower - lower[0]).max(axis=0)
+    most = 2.0 + np.ceil(n_bins / lattices.heights[which].min(axis=0))  # most cells along a, b, c
+    return _SLACK + np.array(
+        [
+            most @ spread[[0, 1, 3]],
+            most[1:] @ spread[[2, 4]],
+            most[2] * spread[5],
+        ]
+    )
+
+
+def _count_by_grid(
+    positions: NDArray[Any],
+    order: IntArray,
+    kinds: IntArray,
+    rows: IntArray,
+    lattices: Lattices,
+    which: IntArray,
+    n_bins: int,
+) -> PairCounts:
+    counts = np.zeros((rows.max() + 1, n_bins), dtype=np.int64)
+    volume_counts = np.zeros((rows.max() + 1, n_bins))
+    for frame, lattice in enumerate(which):
+        found = np.zeros((rows.max() + 1, n_bins + 1), dtype=np.int64)
+        count_frame(
+            positions[frame],
+            order,
+            kinds,
+            rows,
+            lattices.inverses[lattice],
+            lattices.lower[lattice],
+            grid_shape(lattices.heights[lattice], n_bins, len(order)),
+            found,
+        )
+        counts += found[:, :n_bins]
+        volume_counts += found[:, :n_bins] * lattices.volumes[lattice]
+    return PairCounts(counts, volume_counts, len(which), float(lattices.volumes[which].sum()))
+
+
+@compiled
+def _count_block(
+    positions: NDArray[Any],
+    order: IntArray,
+    kinds: IntArray,
+    rows: IntArray,
+    inverses: FloatArray,
+    lattices: FloatArray,
+    which: IntArray,
+    slack: FloatArray,
+    volumes: FloatArray,
+    counts: IntArray,
+    volume_counts: FloatArray,
+) -> None:  # pragma: no cover
+    """Adds the distances between all atoms in a block of frames to the counts.
+
+    Args:
+        positions: (n_frames, n_atoms, 3) Å.
+        order: (n_atoms,) the atoms sorted by species.
+        kinds: (n_atoms,) their species.
+        rows: (n_species, n_species) the row of a pair of species.
+        inverses: (n_lattices, 3, 3) 1/Å.
+        lattices: (n_lattices, 6) bins.
+        which: (n_frames,) lattice of each frame.
+        slack: (3,) bins, widening of the boxes.
+        volumes: (n_frames,) Å³; empty where `volume_counts` are not wanted.
+        counts: (n_pairs, lanes, n_bins + 1); the last bin takes what is too far.
+        volume_counts: (n_pairs, n_bins + 1) Å³.
+    """
+    n_frames, n_atoms = len(positions), len(order)
+    lower = np.empty((6, n_frames))
+    for t in range(n_frames):
+        for k in range(6):
+            lower[k, t] = lattices[which[t], k]
+    scaled = np.empty((n_atoms, 3, n_frames))
+    places = np.empty((n_atoms, 3, n_frames))
+    scaled_box = np.empty((n_atoms, 3, 2))
+    place_box = np.empty((n_atoms, 3, 2))
+    for atom in range(n_atoms):
+        _follow(positions, order[atom], inverses, which, scaled[atom])
+        _place(scaled[atom], lower, places[atom])
+        _bounds(scaled[atom], scaled_box[atom])
+        _bounds(places[atom], place_box[atom])
+    bins = np.empty(n_frames, dtype=np.int32)
+    box, nowhere = np.zeros((3, 2)), np.zeros((3, n_frames))
+    vector, image = np.empty((3, n_frames)), np.empty((3, n_frames))
+    for i in range(n_atoms):
+        for j in range(i):
+            row = rows[kinds[j], kinds[i]]
+            first, second = places[i], places[j]
+            for k in range(3):
+                box[k, 0] = place_box[i, k, 0] - place_box[j, k, 1]
+                box[k, 1] = place_box[i, k, 1] - place_box[j, k, 0]
+            if _is_wide(scaled_box[i], scaled_box[j]):
+                _wrap(scaled[i], scaled[j], scaled_box[i], scaled_box[j], vector)
+                _place(vector, lower, image)
+                _bounds(image, box)
+                first, second = image, nowhere
+            _count_images(
+                first, second, box, lower, slack, False, bins, counts[row], volumes, volume_counts[row]
+            )
+    # An atom's own images are the same for all atoms.
+    own = np.zeros(counts.shape[1:], dtype=np.int64)
+    own_volumes = np.zeros(volume_counts.shape[1])
+    box[:] = 0.0
+    _count_images(nowhere, nowhere, box, lower, slack, True, bins, own, volumes, own_volumes)
+    for kind in kinds:
+        counts[rows[kind, kind]] += own
+        volume_counts[rows[kind, kind]] += own_volumes
+
+
+@compiled
+def _follow(
+    positions: NDArray[Any], atom: int, inverses: FloatArray, which: IntArray, scaled: FloatArray
+) -> None:  # pragma: no cover
+    """Fractional coordinates of an atom: in the cell in the first frame, then near that place."""
+    for t in range(len(positions)):
+        inverse = inverses[which[t]]
+        x = np.float64(positions[t, atom, 0])
+        y = np.float64(positions[t, atom, 1])
+        z = np.float64(positions[t, atom, 2])
+        for k in range(3):
+            scaled[k, t] = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
+    for k in range(3):
+        row = scaled[k]
+        start = row[0] - floor(row[0])
+        for t in range(len(row)):
+            row[t] -= np.rint(row[t] - start)
+
+
+@compiled
+def _place(scaled: FloatArray, lower: FloatArray, places: FloatArray) -> None:  # pragma: no cover
+    """Cartesian coordinates, in bins, of fractional ones: (3, n_frames) both."""
+    for t in range(scaled.shape[1]):
+        a, b, c = scaled[0, t], scaled[1, t], scaled[2, t]
+        places[0, t] = a * lower[0, t] + b * lower[1, t] + c * lower[3, t]
+        places[1, t] = b * lower[2, t] + c * lower[4, t]
+        places[2, t] = c * lower[5, t]
+
+
+@compiled
+def _bounds(values: FloatArray, box: FloatArray) -> None:  # pragma: no cover
+    """The least and the largest of each row; four at a time, since they need not wait."""
+    n = values.shape[1]
+    for k in range(len(values)):
+        v = values[k]
+        low0 = low1 = low2 = low3 = v[0]
+        high0 = high1 = high2 = high3 = v[0]
+        for t in range(0, n - 3, 4):
+            low0, high0 = min(low0, v[t]), max(high0, v[t])
+            low1, high1 = min(low1, v[t + 1]), max(high1, v[t + 1])
+            low2, high2 = min(low2, v[t + 2]), max(high2, v[t + 2])
+            low3, high3 = min(low3, v[t + 3]), max(high3, v[t + 3])
+        for t in range(n // 4 * 4, n):
+            low0, high0 = min(low0, v[t]), max(high0, v[t])
+        box[k, 0] = min(min(low0, low1), min(low2, low3))
+        box[k, 1] = max(max(high0, high1), max(high2, high3))
+
+
+@compiled
+def _is_wide(first: FloatArray, second: FloatArray) -> bool:  # pragma: no cover
+    """Whether a pair's fractional vector may leave a cell that is centered on it."""
+    for k in range(3):
+        if first[k, 1] - first[k, 0] + second[k, 1] - second[k, 0] > _WIDE:
+            return True
+    return False
+
+
+@compiled
+def _wrap(
+    first: FloatArray,
+    second: FloatArray,
+    first_box: FloatArray,
+    second_box: FloatArray,
+    vector: FloatArray,
+) -> None:  # pragma: no cover
+    """(3, n_frames) fractional vectors of a pair, wrapped along the axes on which they are wide."""
+    for k in range(3):
+        extent = first_box[k, 1] - first_box[k, 0] + second_box[k, 1] - second_box[k, 0]
+        wide = 1.0 if extent > _WIDE else 0.0
+        for t in range(vector.shape[1]):
+            difference = first[k, t] - second[k, t]
+            vector[k, t] = difference - wide * np.rint(difference)
+
+
+@compiled
+def _count_images(
+    first: FloatArray,
+    second: FloatArray,
+    box: FloatArray,
+    lower: FloatArray,
+    slack: FloatArray,
+    half: bool,
+    bins: NDArray[np.int32],
+    counts: IntArray,
+    volumes: FloatArray,
+    volume_counts: FloatArray,
+) -> None:  # pragma: no cover
+    """Adds the distances of one pair and all its images to the counts.
+
+    The images are those that come within reach of the box of the pair's vectors, axis after axis:
+    the lattice is triangular, so c alone decides about z, b and c about y.
+
+    Args:
+        first: (3, n_frames) places of one atom, in bins.
+        second: (3, n_frames) places of the other.
+        box: (3, 2) least and largest difference of the places along x, y, z.
+        lower: (6, n_frames) lattice of each frame.
+        slack: (3,) by which the box is widened.
+        half: Only one of each two opposite lattice vectors, and not 0.
+        bins: (n_frames,) scratch.
+        counts: (lanes, n_bins + 1).
+        volumes: (n_frames,) Å³ or empty.
+        volume_counts: (n_bins + 1,) Å³.
+    """
+    reach = float(counts.shape[1] - 1)
+    ax, bx, by = lower[0, 0], lower[1, 0], lower[2, 0]
+    cx, cy, cz = lower[3, 0], lower[4, 0], lower[5, 0]
+    z_low, z_high = box[2, 0] - slack[2], box[2, 1] + slack[2]
+    for c in range(ceil((z_low - reach) / cz), floor((z_high + reach) / cz) + 1):
+        if half and c < 0:
+            continue
+        y_reach = _rest(reach, z_low - c * cz, z_high - c * cz)
+        y_low, y_high = box[1, 0] - slack[1] - c * cy, box[1, 1] + slack[1] - c * cy
+        for b in range(ceil((y_low - y_reach) / by), floor((y_high + y_reach) / by) + 1):
+            if half and c == 0 and b < 0:
+                continue
+            x_reach = _rest(y_reach, y_low - b * by, y_high - b * by)
+            origin = c * cx + b * bx
+            x_low, x_high = box[0, 0] - slack[0] - origin, box[0, 1] + slack[0] - origin
+            for a in range(ceil((x_low - x_reach) / ax), floor((x_high + x_reach) / ax) + 1):
+                if half and c == 0 and b == 0 and a <= 0:
+                    continue
+                _bins_of_image(first, second, lower, a, b, c, reach, bins)
+                _count(bins, counts)
+                if len(volumes):
+                    for t in range(len(bins)):
+                        volume_counts[bins[t]] += volumes[t]
+
+
+@compiled
+def _rest(reach: float, low: float, high: float) -> float:  # pragma: no cover
+    """How far one can still go across, having gone to the nearest point of an interval."""
+    gone = max(0.0, low, -high)
+    return sqrt(max(0.0, reach * reach - gone * gone))
+
+
+@compiled
+def _bins_of_image(
+    first: FloatArray,
+    second: FloatArray,
+    lower: FloatArray,
+    a: float,
+    b: float,
+    c: float,
+    reach: float,
+    bins: NDArray[np.int32],
+) -> None:  # pragma: no cover
+    """(n_frames,) the bins of the distances from one atom to an image of the other."""
+    for t in range(len(bins)):
+        x = first[0, t] - second[0, t] - (a * lower[0, t] + b * lower[1, t] + c * lower[3, t])
+        y = first[1, t] - second[1, t] - (b * lower[2, t] + c * lower[4, t])
+        z = first[2, t] - second[2, t] - c * lower[5, t]
+        r = sqrt(x * x + y * y + z * z)
+        bins[t] = np.int32(r if r < reach else reach)
+
+
+@compiled
+def _count(bins: NDArray[np.int32], counts: IntArray) -> None:  # pragma: no cover
+    """Counts bins into four histograms in turn."""
+    n = len(bins) // _LANES * _LANES
+    for t in range(0, n, _LANES):
+        counts[0, bins[t]] += 1
+        counts[1, bins[t + 1]] += 1
+        counts[2, bins[t + 2]] += 1
+        counts[3, bins[t + 3]] += 1
+    for t in range(n, len(bins)):
+        counts[0, bins[t]] += 1

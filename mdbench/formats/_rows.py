@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from mdbench.compiled import compiled
 from mdbench.errors import InputError
 from mdbench.formats._numbers import scan_numbers
-from mdbench.formats._stream import PIECE, ByteStream
+from mdbench.formats._stream import ByteStream
 
 FloatArray = NDArray[np.float64]
 
+#: Bytes that are read at a time: they stay in the processor's cache.
+WINDOW = 1 << 18
 #: A block holds at most so many frames …
 BLOCK_FRAMES = 1024
 #: … and so many bytes of coordinates (or one frame).
@@ -300,7 +302,7 @@ class _Reader:
     def _refill(self) -> bool:
         """Drops what was read and reads on, at least as much as is left; False at the end."""
         left = len(self.text) - self.at
-        piece = self.stream.read(max(PIECE, left))
+        piece = self.stream.read(max(WINDOW, left))
         if not piece:
             return False
         self._hold(self.text[self.at :] + piece)

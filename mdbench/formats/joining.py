@@ -60,6 +60,7 @@ class JoinedRun:
         self._force = force
         self._unwrapper: Unwrapper
         self._last: Frames | None = None
+        self._last_scaled = False
         self._last_time = 0.0
         self._clock_zero = 0.0
 
@@ -83,13 +84,13 @@ class JoinedRun:
         for stated in blocks:
             check_cells(stated.cells, first_frame=self.n_frames)
             _check_finite(stated, self.n_frames)
-            frames = self._without_repeats(stated, new_source)
+            frames = self._without_repeats(source.header, stated, new_source)
             if frames.n_frames:
-                times = self._times(frames, new_source)
+                times = self._times(source.header, frames, new_source)
                 positions = self._positions(source.header, frames)
                 yield _trajectory(source.header, frames, positions, times), frames.steps
                 self.n_frames += frames.n_frames
-            self._last = _last_frame(stated)
+            self._last, self._last_scaled = _last_frame(stated), source.header.scaled
             new_source = False
         self.notes.extend(f"{source.path.name}: {note}" for note in source.notes)
 
@@ -106,6 +107,8 @@ class JoinedRun:
                 found=_composition(header.atomic_numbers),
                 remedy="the sources of one run hold the same atoms in the same order",
             )
+        elif header.scaled != self._last_scaled:
+            self._last = _in_other_coordinates(self._last, scaled=header.scaled)
         self._agree("--timestep-fs", self._stated_timestep, header.timestep_fs, "fs")
         self._agree("--temperature", self._stated_temperature, header.temperature_k, "K")
         if self.time_axis:
@@ -118,7 +121,7 @@ class JoinedRun:
             raise InputError("time between the first two frames", expected="above 0 fs", found=own)
         self._agree("--frame-interval-fs", self._stated_interval, own, "fs")
         interval = self._stated_interval or own or (before if header.time_axis else None)
-        if interval is None and first.n_frames > 1:
+        if interval is None and (first.n_frames > 1 or self._last is not None):
             if not header.time_axis:
                 raise InputError(
                     f"not a time series: {header.no_time_reason}",
@@ -139,6 +142,8 @@ class JoinedRun:
         self.interval_fs = interval
 
     def _own_interval(self, header: Header, first: Frames) -> float | None:
+        if first.n_frames == 1 and self.interval_fs is None and self._last is not None:
+            first = _concatenate(self._last, first)  # a file for each frame
         clock = self._clock_fs(first, header)
         if clock is not None and len(clock) > 1:
             return float(np.median(np.diff(clock)))
@@ -162,14 +167,14 @@ class JoinedRun:
             return np.asarray(frames.steps * timestep, dtype=np.float64)
         return None
 
-    def _times(self, frames: Frames, new_source: bool) -> FloatArray:
+    def _times(self, header: Header, frames: Frames, new_source: bool) -> FloatArray:
         """(n_frames,) fs since the first frame of the run."""
         if not self.time_axis:
             return np.zeros(frames.n_frames)
         next_time = self._last_time + (self.interval_fs or 0.0) if self.n_frames else 0.0
         clock = None
         if not self._stated_interval:
-            clock = self._clock_fs(frames, self.header)
+            clock = self._clock_fs(frames, header)
         if clock is None:
             times = next_time + np.arange(frames.n_frames) * (self.interval_fs or 0.0)
         else:
@@ -194,13 +199,13 @@ class JoinedRun:
                 remedy="joined runs? split them and name them in order",
             )
 
-    def _without_repeats(self, frames: Frames, new_source: bool) -> Frames:
+    def _without_repeats(self, header: Header, frames: Frames, new_source: bool) -> Frames:
         """Drops a frame that stands again right after itself, as restarts write it."""
         if not self.time_axis:
             return frames
         joined = frames if self._last is None else _concatenate(self._last, frames)
         gaps = np.abs(np.diff(joined.coordinates, axis=0))
-        if self.header.scaled:
+        if header.scaled:
             gaps = np.abs(gaps - np.rint(gaps))
         repeated = gaps.max(axis=(1, 2), initial=0.0) < _SAME_PLACE
         counter = joined.steps if joined.steps is not None else joined.times_fs
@@ -259,6 +264,12 @@ def _concatenate(a: Frames, b: Frames) -> Frames:
 
 def _last_frame(frames: Frames) -> Frames:
     return Frames(**{name: value[-1:].copy() for name, value in _present(frames).items()})
+
+
+def _in_other_coordinates(frames: Frames, *, scaled: bool) -> Frames:
+    matrices = np.linalg.inv(frames.cells) if scaled else frames.cells
+    coordinates = np.einsum("fai,fij->faj", frames.coordinates, matrices)
+    return dataclasses.replace(frames, coordinates=coordinates)
 
 
 def _trajectory(

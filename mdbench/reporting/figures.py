@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mdbench.errors import InputError
+from mdbench.store import written
 
 FloatArray = NDArray[np.float64]
 
@@ -41,6 +42,7 @@ STYLE: Any = {
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
+_KINDS: dict[str, dict[str, Any]] = {".png": {"dpi": 300}, ".svg": {}, ".pdf": {}}
 #: Okabe and Ito's colors, told apart also by the color-blind.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
@@ -97,27 +99,17 @@ def _draw(axes: Axes, r: FloatArray, lines: Mapping[str, FloatArray], name: str)
     axes.locator_params(axis="y", nbins=4)
 
 
+def check_name(path: Path) -> None:
+    """Refuses a name that `save` cannot write, before any work is done."""
+    if path.suffix.lower() not in _KINDS:
+        raise InputError(
+            "--plot", expected="a name ending in " + ", ".join(_KINDS), found=path.name
+        )
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as .png, .svg or .pdf, told by the suffix; whole or not at all."""
-    kinds = {".png": {"dpi": 300}, ".svg": {}, ".pdf": {}}
-    if path.suffix.lower() not in kinds:
-        raise InputError("--plot", expected="a name ending in " + ", ".join(kinds), found=path.name)
-    part = path.with_name(path.name + ".part")
-    options: dict[str, Any] = kinds[path.suffix.lower()]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(STYLE):
-            figure.savefig(part, format=path.suffix.lower()[1:], **options)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"cannot be written: {error.strerror}", where=path) from error
-
-
-def check_names(paths: Sequence[Path | None]) -> None:
-    """Refuses figure names that `save` cannot write, before any work is done."""
-    for path in paths:
-        if path is not None and path.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise InputError(
-                "--plot", expected="a name ending in .png, .svg or .pdf", found=path.name
-            )
+    check_name(path)
+    suffix = path.suffix.lower()
+    with written(path) as part, mpl.rc_context(STYLE):
+        figure.savefig(part, format=suffix[1:], **_KINDS[suffix])

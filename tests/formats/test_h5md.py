@@ -110,7 +110,9 @@ def test_looks_like():
     ],
 )
 def test_units(text, powers, factor):
-    assert_allclose(unit_factor(text, powers), factor, rtol=1e-12, atol=0)
+    found = unit_factor(text, powers)
+    assert found is not None
+    assert_allclose(found, factor, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +383,9 @@ def test_several_groups(tmp_path, rng):
 
 def test_one_of_our_own(tmp_path, rng):
     path = tmp_path / "t.h5"
-    store.write_trajectory(path, Trajectory(rng.normal(size=(2, 4, 3)), CELL, NUMBERS, [0, 1]))
+    store.write_trajectory(
+        path, Trajectory(rng.normal(size=(2, 4, 3)), CELL, NUMBERS, np.arange(2))
+    )
     refused(path, "already an mdbench trajectory", "mdbench rdf")
     store.write_result(tmp_path / "r.h5", "observables", {}, attributes={}, config={}, inputs=[])
     refused(tmp_path / "r.h5", "observables")

@@ -89,6 +89,8 @@ def test_mdanalysis_writes_what_we_read(written, trajectory, tmp_path):
     source = open_h5md(path, Hints(species=("Li", "Li", "P", "S", "Cl")))
     (block,) = source.blocks
     assert_allclose(block.coordinates, trajectory.positions, rtol=1e-6, atol=0)
+    assert block.velocities is not None
+    assert block.times_fs is not None
     assert_allclose(block.velocities, trajectory.velocities, rtol=1e-6, atol=0)
     assert_allclose(block.times_fs, trajectory.times_ps * 1e3, rtol=1e-6, atol=0)
 

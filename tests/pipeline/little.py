@@ -114,7 +114,8 @@ def write_outcar(folder: Path, run: Trajectory) -> Path:
         " vasp.6.4.2 complex\n executed on Linux date 2026.01.01\n"
         "   VRHFIN =Li: s1p0\n   VRHFIN =P : s2p3\n   VRHFIN =S : s2p4\n"
         "   ions per type =               5   2   5\n"
-        f"   IBRION =      0\n   POTIM  = {INTERVAL_FS:.4f}\n   TEBEG  =  800.0;   TEEND  =  800.0\n"
+        f"   IBRION =      0\n   POTIM  = {INTERVAL_FS:.4f}\n"
+        "   TEBEG  =  800.0;   TEEND  =  800.0\n"
     )
     positions, dashes = run.wrapped_positions(), " " + "-" * 83 + "\n"
     for frame in range(run.n_frames):
@@ -147,8 +148,8 @@ def write_cp2k(folder: Path, run: Trajectory) -> Path:
         text = ""
         for frame in range(run.n_frames):
             energy = run.energies[frame] / HARTREE_IN_EV
-            text += f"{len(SYMBOLS):8d}\n i = {frame * STEPS:8d}, time = {frame * INTERVAL_FS:12.3f},"
-            text += f" E = {energy:20.10f}\n"
+            text += f"{len(SYMBOLS):8d}\n i = {frame * STEPS:8d},"
+            text += f" time = {frame * INTERVAL_FS:12.3f}, E = {energy:20.10f}\n"
             for symbol, row in zip(SYMBOLS, values[frame], strict=True):
                 text += f"{symbol:>3}" + "".join(f"{x:20.10f}" for x in row) + "\n"
         (folder / f"run-{role}-1.xyz").write_text(text)

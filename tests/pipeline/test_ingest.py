@@ -3,14 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import shutil
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 from mdbench.store import TrajectoryFile, read_trajectory
-from mdbench.units import PS_IN_FS
 from tests.pipeline import little
 from tests.pipeline.little import FORMS, Form, little_run
 
@@ -70,7 +68,6 @@ def test_single_precision_is_the_double_one_rounded(form, tmp_path, mdbench) -> 
 def test_compressed_files_give_the_same(form, tmp_path, mdbench) -> None:
     source = form.write(tmp_path, little_run())
     packed = little.gzipped(source)
-    shutil.copy(source, tmp_path / "kept")
     for path, output in ((source, "plain.h5"), (packed, "packed.h5")):
         assert mdbench("ingest", path, "-o", tmp_path / output, *form.options).status == 0
         source.unlink(missing_ok=True)
@@ -137,7 +134,7 @@ def test_stride_unwraps_with_every_frame(form, stride, tmp_path, mdbench) -> Non
 
 
 def test_atoms_that_cross_the_cell_between_kept_frames_need_every_frame(tmp_path, mdbench) -> None:
-    """Frames of stride 19 alone would be unwrapped wrong: some atoms go further than half a cell."""
+    """Frames of stride 19 alone are unwrapped wrong: some atoms go further than half a cell."""
     run = little_run()
     thin = little.wrapped(run)[::19]
     source = FORMS["XDATCAR"].write(tmp_path, thin)
@@ -172,7 +169,8 @@ def test_info_prints_what_ingest_stored(tmp_path, mdbench) -> None:
     mdbench("ingest", source, "-o", output, "--label", "AIMD")
     done = mdbench("info", output)
     assert (done.status, done.err) == (0, "")
-    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.out.splitlines() if line[0] != " "}
+    lines = [line for line in done.out.splitlines() if line[0] != " "]
+    facts = dict(line.split(maxsplit=1) for line in lines)
     assert facts["kind"] == "trajectory"
     assert facts["formula"] == "Li5P2S5"
     assert (facts["atoms"], facts["frames"]) == ("12", "20")

@@ -1,7 +1,9 @@
 """The one exception that is the user's to mend; anything else that is raised is a bug."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -35,6 +37,17 @@ class InputError(Exception):
         if remedy is not None:
             message += f"; {remedy}"
         super().__init__(" ".join(message.split()))
+
+
+@contextmanager
+def located(path: Path) -> Iterator[None]:
+    """Puts the name of the file before an error that does not have it yet."""
+    try:
+        yield
+    except InputError as error:
+        if path.name in str(error):
+            raise
+        raise InputError(str(error), where=path) from error
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -125,7 +125,8 @@ class IntegrityAudit:
         jumps = steps[frames, atoms]
         scaled = jumps @ np.linalg.inv(cell)
         rest = (scaled - np.rint(scaled)) @ cell  # (n_jumps, 3) Å
-        crossed = np.linalg.norm(rest, axis=1) < 0.3 * np.linalg.norm(jumps, axis=1)
+        usual = np.sqrt(np.median(squared))
+        crossed = np.linalg.norm(rest, axis=1) < max(0.5, 4.0 * usual)
         for frame in np.unique(frames[crossed]):
             self._crossings.append((first + 1 + int(frame), int(np.sum(frames[crossed] == frame))))
 
@@ -204,13 +205,10 @@ class IntegrityAudit:
             stated_by: Who says so, for the message.
             largest_step: Largest displacement between frames, as `Unwrapper` gives it.
         """
-        found = [
-            *self._judge_times(),
-            *self._judge_order(),
-            *self._judge_interval(),
-            *self._judge_temperature(stated_temperature_k, stated_by),
-            *self._judge_elements(),
-        ]
+        found = [*self._judge_times(), *self._judge_order(), *self._judge_interval()]
+        # wrong masses make a wrong temperature: the labels are the fault to name
+        wrong_labels = self._judge_elements()
+        found += wrong_labels or self._judge_temperature(stated_temperature_k, stated_by)
         if self._crossings:
             frame, n = self._crossings[0]
             found.append(

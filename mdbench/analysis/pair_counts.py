@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mdbench.analysis.pair_grid import count_frame, grid_shape
 from mdbench.analysis.pairs import (
     FloatArray,
     IntArray,
@@ -29,22 +30,23 @@ from mdbench.analysis.pairs import (
     check_frames,
     pair_index,
 )
-from mdbench.analysis.pair_grid import count_frame, grid_shape
 from mdbench.compiled import compiled
 
 #: Numbers that the coordinates of one block of frames may take, so that they stay in the cache.
 _BLOCK = 100_000
 #: Most and fewest frames of a block: longer loops, but wider boxes.
 _MOST_FRAMES, _FEWEST_FRAMES = 256, 16
-#: Frames that a thread takes at once.
-_TASK_FRAMES = 1024
+#: Atoms of all frames that a thread takes at once, and most of those frames.
+_TASK_ATOMS, _TASK_FRAMES = 60_000, 1024
 #: Counters side by side: the next count need not wait until the last is stored.
 _LANES = 4
 #: Widening of every box for rounding, in bins; and smallest pair box that is worth wrapping.
 _SLACK = 1e-6
 _WIDE = 1.0
-#: Measured costs, ns: a pair rejected by its box; a distance; a distance and an atom in the grid.
-_COST_BOX, _COST_DISTANCE, _COST_GRID_PAIR, _COST_GRID_ATOM = 12.0, 1.2, 4.0, 250.0
+#: Measured costs, ns: of each pair's box and of a pair within r_max; of each atom of a grid and of
+#: a pair within r_max.
+_COST_BOX, _COST_NEAR = 80.0, 2.5
+_COST_GRID_ATOM, _COST_GRID_NEAR = 450.0, 18.0
 
 
 def count_pairs(
@@ -76,7 +78,7 @@ def count_pairs(
     positions, cells, species = np.asarray(positions), np.asarray(cells), np.asarray(species)
     if positions.dtype not in (np.float32, np.float64):
         positions = positions.astype(np.float64)
-    lattices = check_frames(positions, cells, species, r_max, dr, pbc)
+    lattices = check_frames(positions.shape, cells, species, r_max, dr, pbc)
     n_bins = bin_count(r_max, dr)
     n_frames, n_atoms, _ = positions.shape
     if method is None:
@@ -86,13 +88,15 @@ def count_pairs(
     kinds = species[order].astype(np.int64)
     rows = pair_index(int(kinds[-1]) + 1)
 
+    step = int(np.clip(_TASK_ATOMS // n_atoms, 1, _TASK_FRAMES))
+
     def task(start: int) -> PairCounts:
-        stop = min(start + _TASK_FRAMES, n_frames)
+        stop = min(start + step, n_frames)
         check_finite(positions[start:stop], start)
         which = lattices.which[start:stop]
         return count(positions[start:stop], order, kinds, rows, lattices, which, n_bins)
 
-    starts = range(0, n_frames, _TASK_FRAMES)
+    starts = range(0, n_frames, step)
     total = PairCounts(
         np.zeros((rows.max() + 1, n_bins), dtype=np.int64),
         np.zeros((rows.max() + 1, n_bins)),
@@ -121,8 +125,8 @@ def _cheaper_method(n_frames: int, n_atoms: int, n_bins: int, lattices: Lattices
     volume = float(lattices.lower[0, [0, 2, 5]].prod())
     within = n_atoms * n_atoms * sphere / volume / 2.0  # pairs within r_max, of one frame
     block = min(n_frames, _block_frames(n_atoms))
-    all_pairs = n_atoms**2 / 2.0 * _COST_BOX / block + 1.5 * within * _COST_DISTANCE
-    grid = n_atoms * _COST_GRID_ATOM + within * _COST_GRID_PAIR
+    all_pairs = n_atoms**2 / 2.0 * _COST_BOX / block + within * _COST_NEAR
+    grid = n_atoms * _COST_GRID_ATOM + within * _COST_GRID_NEAR
     return "all pairs" if all_pairs < grid else "grid"
 
 
@@ -264,7 +268,16 @@ def _count_block(
                 _bounds(image, box)
                 first, second = image, nowhere
             _count_images(
-                first, second, box, lower, slack, False, bins, counts[row], volumes, volume_counts[row]
+                first,
+                second,
+                box,
+                lower,
+                slack,
+                False,
+                bins,
+                counts[row],
+                volumes,
+                volume_counts[row],
             )
     # An atom's own images are the same for all atoms.
     own = np.zeros(counts.shape[1:], dtype=np.int64)
@@ -327,10 +340,10 @@ def _bounds(values: FloatArray, box: FloatArray) -> None:  # pragma: no cover
 @compiled
 def _is_wide(first: FloatArray, second: FloatArray) -> bool:  # pragma: no cover
     """Whether a pair's fractional vector may leave a cell that is centered on it."""
+    widest = 0.0
     for k in range(3):
-        if first[k, 1] - first[k, 0] + second[k, 1] - second[k, 0] > _WIDE:
-            return True
-    return False
+        widest = max(widest, first[k, 1] - first[k, 0] + second[k, 1] - second[k, 0])
+    return widest > _WIDE
 
 
 @compiled

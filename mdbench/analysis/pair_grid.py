@@ -30,7 +30,8 @@ def grid_shape(heights: FloatArray, n_bins: int, n_atoms: int) -> IntArray:
     """
     shape = _BOXES_IN_REACH * heights / n_bins
     crowd = max(1.0, float(np.maximum(shape, 1.0).prod()) / n_atoms)
-    return np.maximum(1, shape / crowd ** (1.0 / 3.0)).astype(np.int64)
+    boxes: IntArray = np.maximum(1, shape / crowd ** (1.0 / 3.0)).astype(np.int64)
+    return boxes
 
 
 @compiled

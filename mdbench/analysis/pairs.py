@@ -85,7 +85,7 @@ class Lattices:
         metric = np.linalg.cholesky(distinct @ distinct.swapaxes(1, 2))
         return cls(
             which=np.cumsum(first) - 1,
-            inverses=inverses,
+            inverses=np.asarray(inverses, dtype=np.float64),
             lower=np.ascontiguousarray(metric[:, *np.tril_indices(3)]) / dr,
             heights=1.0 / np.linalg.norm(inverses, axis=1) / dr,
             volumes=volumes,
@@ -111,7 +111,7 @@ def pair_index(n_species: int) -> IntArray:
 
 
 def check_frames(
-    positions: NDArray[Any],
+    shape: tuple[int, ...],
     cells: NDArray[Any],
     species: NDArray[Any],
     r_max: float,
@@ -120,13 +120,21 @@ def check_frames(
 ) -> Lattices:
     """The lattices of frames whose pairs can be counted.
 
+    Args:
+        shape: Of the positions, (n_frames, n_atoms, 3).
+        cells: (n_frames, 3, 3) Å.
+        species: (n_atoms,) integers from 0.
+        r_max: Largest distance, Å.
+        dr: Bin width, Å.
+        pbc: Which lattice vectors are periodic.
+
     Raises:
         InputError: No frames, shapes that do not fit, directions without periodic boundary,
             a lattice without volume, senseless bins.
     """
-    if positions.ndim != 3 or positions.shape[2] != 3:
-        raise InputError("positions", expected="(frames, atoms, 3)", found=positions.shape)
-    n_frames, n_atoms, _ = positions.shape
+    if len(shape) != 3 or shape[2] != 3:
+        raise InputError("positions", expected="(frames, atoms, 3)", found=shape)
+    n_frames, n_atoms, _ = shape
     if n_frames == 0:
         raise InputError("pair distances", expected="at least one frame", found="none")
     if cells.shape != (n_frames, 3, 3):
@@ -140,6 +148,8 @@ def check_frames(
             found=f"pbc {np.asarray(pbc).astype(bool).tolist()}",
             remedy="g(r) has no volume to refer to without one",
         )
+    if species.dtype.kind not in "iu" or species.min() < 0:
+        raise InputError("species", expected="integers from 0", found=species.dtype)
     _check_bins(r_max, dr)
     lattices = Lattices.from_cells(cells, dr)
     images = 4.0 / 3.0 * math.pi * r_max**3 / float(lattices.volumes.min())

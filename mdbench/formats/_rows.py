@@ -5,8 +5,10 @@ A format says how its header lines read; everything about the atoms' lines is he
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from mdbench.compiled import compiled
 from mdbench.errors import InputError
 from mdbench.formats._numbers import scan_numbers
 from mdbench.formats._stream import ByteStream
+from mdbench.formats.base import Frames
 
 FloatArray = NDArray[np.float64]
 
@@ -208,7 +211,7 @@ def unpack_word(word: int) -> str:
     return int(word).to_bytes(8, "little").rstrip(b"\0").decode("utf-8", "replace")
 
 
-def read_tables(stream: ByteStream, form: Format, notes: list[str]) -> Iterator[Table]:
+def read_tables(stream: ByteStream, form: Format, notes: list[str]) -> Generator[Table, None, None]:
     """Yields the frames of a file in blocks of bounded size; closes the stream at the end."""
     reader = _Reader(stream, form, notes)
     try:
@@ -217,6 +220,15 @@ def read_tables(stream: ByteStream, form: Format, notes: list[str]) -> Iterator[
         reader.close_account()
     finally:
         stream.close()
+
+
+def frames_of(
+    first: Table, tables: Generator[Table, None, None], build: Callable[[Table], Frames]
+) -> Iterator[Frames]:
+    """Yields a block of frames for each table; closes the file also where one is refused."""
+    with closing(tables):
+        for table in chain([first], tables):
+            yield build(table)
 
 
 class _Reader:
@@ -313,11 +325,13 @@ class _Reader:
         """Whether the last line of the file, which has no line end, was not cut in the middle."""
         last = self.text[line:]
         before = self.text[max(start, line - (1 << 16)) : line].splitlines()
-        if self.stream.truncated or not before or len(last.split()) != len(layout.columns):
+        if self.stream.truncated or len(last.split()) != len(layout.columns):
             return False
-        if before[-1][-1:].isspace():
+        if before and before[-1][-1:].isspace():
             return last[-1:].isspace()
-        return _same_print(last.split()[-1], [b.split()[-1] for b in before if b.strip()])
+        # vectors come in threes, so the last three columns are printed alike
+        words = [word for row in (*before, last) for word in row.split()[-3:]]
+        return _same_print(words[-1], words[:-1])
 
     def close_account(self) -> None:
         """Says what the end of the file left over.
@@ -373,19 +387,33 @@ def _is_number(word: str) -> bool:
 
 
 def _same_print(last: bytes, others: list[bytes]) -> bool:
-    """Whether a number is printed as fully as the others of its column, so that nothing is cut.
+    """Whether a number is printed as fully as others of its kind, so that nothing is cut off it.
 
-    With a fixed number of decimals in the column it has as many; otherwise it has at least as
-    many digits as any other, and its exponent, if there is one, two digits.
+    Where all have one number of decimals it has as many; where all have about the same number of
+    digits it has the most; where all have one digit it has one. In doubt it is not.
     """
-    mantissas = [word.lower().partition(b"e")[0].lstrip(b"+-") for word in (last, *others)]
-    if not all(m.replace(b".", b"").isdigit() for m in mantissas):
+    if not _is_decimal(last):
         return last in others
-    exponent = last.lower().partition(b"e")[2].lstrip(b"+-")
-    if b"e" in last.lower() and len(exponent) < 2:
+    others = [word.lower() for word in others if _is_decimal(word)]
+    mantissa, e, exponent = last.lower().partition(b"e")
+    if len(others) < 2 or (not e and any(b"e" in word for word in others)):
         return False
-    decimals = [len(m.partition(b".")[2]) for m in mantissas]
-    if len(set(decimals[1:])) == 1 and decimals[1]:
-        return decimals[0] == decimals[1]
-    digits = [len(m.replace(b".", b"").lstrip(b"0")) for m in mantissas]
-    return digits[0] >= max(digits[1:])
+    if e and len(exponent.lstrip(b"+-")) < 2:
+        return False
+    mantissas = [word.partition(b"e")[0].lstrip(b"+-") for word in others]
+    most_digits = max(_n_digits(m) for m in mantissas)
+    decimals = {len(m.partition(b".")[2]) for m in mantissas}
+    if decimals == {0}:
+        return most_digits <= 1 and len(mantissa.lstrip(b"+-")) == 1
+    if len(decimals) == 1 and (e or most_digits < 15):
+        return len(mantissa.partition(b".")[2]) in decimals
+    return _n_digits(mantissa) >= most_digits
+
+
+def _is_decimal(word: bytes) -> bool:
+    return word.lower().partition(b"e")[0].lstrip(b"+-").replace(b".", b"", 1).isdigit()
+
+
+def _n_digits(mantissa: bytes) -> int:
+    """Significant digits."""
+    return len(mantissa.lstrip(b"+-").replace(b".", b"").lstrip(b"0"))

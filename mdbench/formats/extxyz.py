@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from mdbench.formats._rows import (
     MOST_ATOMS,
     Layout,
     Table,
+    frames_of,
     numbers_of_lines,
     read_tables,
     unpack_word,
@@ -66,13 +66,17 @@ def open_extxyz(path: Path, hints: Hints) -> Source:
     notes: list[str] = []
     tables = read_tables(stream, _Comments(path, hints, notes), notes)
     first = next(tables)
-    atoms = _Atoms(path, hints.species, first)
+    try:
+        atoms = _Atoms(path, hints.species, first)
+    except InputError:
+        stream.close()
+        raise
     header = Header(
         atomic_numbers=atoms.numbers,
         pbc=first.heads[0].box.pbc,
         timestep_fs=hints.timestep_fs,
     )
-    blocks = (_frames(table, atoms) for table in chain([first], tables))
+    blocks = frames_of(first, tables, lambda table: _frames(table, atoms))
     return Source(path, "extxyz", header, blocks, notes, stream.fraction)
 
 

@@ -71,9 +71,9 @@ def parse_cell(text: str) -> Path | NDArray[np.float64]:
 
 
 def _cell_of(lengths: list[float], angles: list[float]) -> NDArray[np.float64]:
-    """(3, 3) Å; not finite where no cell has such angles."""
-    possible = all(0.0 < a < 180.0 for a in angles) and sum(angles) < 360.0
-    if not possible or 2.0 * max(angles) >= sum(angles):
+    """(3, 3) Å; not finite where no cell has such lengths and angles."""
+    possible = all(0.0 < length < np.inf for length in lengths) and all(a > 0.0 for a in angles)
+    if not possible or not 2.0 * max(angles) < sum(angles) < 360.0:
         return np.full((3, 3), np.nan)
     return np.asarray(cellpar_to_cell([*lengths, *angles]))
 

@@ -23,6 +23,8 @@ Steps = NDArray[np.int64]
 _AGREE = 1e-3
 #: Coordinates of a frame that a restart writes once more (Å, or fractional).
 _SAME_PLACE = 1e-6
+#: Nothing in a file is larger than this (Å, eV, Å/fs, counters) unless it is damaged.
+_LARGEST = 1e15
 
 
 class JoinedRun:
@@ -83,7 +85,7 @@ class JoinedRun:
         new_source = True
         for stated in blocks:
             check_cells(stated.cells, first_frame=self.n_frames)
-            _check_finite(stated, self.n_frames)
+            _check_numbers(stated, self.n_frames)
             frames = self._without_repeats(source.header, stated, new_source)
             if frames.n_frames:
                 times = self._times(source.header, frames, new_source)
@@ -288,15 +290,19 @@ def _trajectory(
     )
 
 
-def _check_finite(frames: Frames, first_frame: int) -> None:
-    bad = ~np.isfinite(frames.coordinates).all(axis=2)
-    if bad.any():
-        frame, atom = np.argwhere(bad)[0]
-        raise InputError(
-            f"frame {first_frame + frame}, atom {atom}: coordinates",
-            expected="finite numbers",
-            found=frames.coordinates[frame, atom].tolist(),
-        )
+def _check_numbers(frames: Frames, first_frame: int) -> None:
+    """Refuses coordinates that are not finite, and whatever only damage makes so large."""
+    for name, values in _present(frames).items():
+        size = np.abs(values)
+        bad = ~(size <= _LARGEST) if name == "coordinates" else size > _LARGEST
+        if bad.any():
+            frame, *atom = np.argwhere(bad)[0][:2]
+            place = f", atom {atom[0]}" if values.shape[1:] == frames.coordinates.shape[1:] else ""
+            raise InputError(
+                f"frame {first_frame + frame}{place}: {name}",
+                expected="finite numbers" if name == "coordinates" else "sensible numbers",
+                found=values[(frame, *atom)].tolist(),
+            )
 
 
 def _composition(numbers: NDArray[np.int64]) -> str:

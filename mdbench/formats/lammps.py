@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mdbench.errors import InputError
 from mdbench.formats._lammps_atoms import Atoms, integers
-from mdbench.formats._rows import MOST_ATOMS, Layout, Table, read_tables
+from mdbench.formats._rows import MOST_ATOMS, Layout, Table, frames_of, read_tables
 from mdbench.formats._stream import ByteStream
 from mdbench.formats.base import Frames, Header, Hints, Source
 from mdbench.units import KCAL_PER_MOL_IN_EV, PS_IN_FS
@@ -55,7 +55,11 @@ def open_lammps(path: Path, hints: Hints) -> Source:
     dump = _Dump(path, hints)
     tables = read_tables(stream, dump, notes)
     first = next(tables)
-    atoms = Atoms(path, hints, first, notes)
+    try:
+        atoms = Atoms(path, hints, first, notes)
+    except InputError:
+        stream.close()
+        raise
     names = first.layout.places
     header = Header(
         atomic_numbers=atoms.numbers,
@@ -64,7 +68,7 @@ def open_lammps(path: Path, hints: Hints) -> Source:
         timestep_fs=hints.timestep_fs,
         code="LAMMPS",
     )
-    blocks = (_frames(table, atoms, dump) for table in chain([first], tables))
+    blocks = frames_of(first, tables, lambda table: _frames(table, atoms, dump))
     return Source(path, "LAMMPS dump", header, blocks, notes, stream.fraction)
 
 

@@ -60,7 +60,8 @@ def rdf_figure(
         curves: For each line's label, (n_bins,) arrays by pair: `total` and `Li-S`, ….
         title: Stands above the figure.
     """
-    pairs = [pair for pair in next(iter(curves.values())) if pair != "total"]
+    names = {pair for g in curves.values() for pair in g}
+    pairs = sorted(names - {"total"})
     columns = min(5, max(len(pairs), 1))
     rows = math.ceil(len(pairs) / columns) if len(pairs) > 1 else 0
     with mpl.rc_context(STYLE):
@@ -74,7 +75,7 @@ def rdf_figure(
         for index, pair in enumerate(pairs if rows else []):
             row, column = divmod(index, columns)
             panel = figure.add_subplot(grid[1 + row, column], sharex=main)
-            _draw(panel, r, {label: g[pair] for label, g in curves.items()}, pair)
+            _draw(panel, r, {label: g[pair] for label, g in curves.items() if pair in g}, pair)
             panel.tick_params(labelbottom=index + columns >= len(pairs))
             if index + columns >= len(pairs):
                 panel.set_xlabel("$r$ (Å)")
@@ -83,7 +84,7 @@ def rdf_figure(
         if not rows:
             main.set_xlabel("$r$ (Å)")
         if title:
-            figure.suptitle(title, fontsize=8)
+            figure.suptitle(_plain(title), fontsize=8)
     return figure
 
 
@@ -91,12 +92,17 @@ def _draw(axes: Axes, r: FloatArray, lines: Mapping[str, FloatArray], name: str)
     axes.axhline(1.0, color="0.6", linewidth=0.5, linestyle=(0, (4, 3)), zorder=0)
     half = 0.5 * (r[1] - r[0]) if len(r) > 1 else 0.0
     for (label, g), color in zip(lines.items(), COLORS * (1 + len(lines) // 7), strict=False):
-        axes.plot(r, g, color=color, label=label, clip_on=True)
+        axes.plot(r, g, color=color, label=_plain(label), clip_on=True)
     axes.set_xlim(0.0, float(r[-1]) + half)
     axes.set_ylim(bottom=0.0)
     axes.margins(y=0.12)
     axes.set_title(name, loc="left", pad=3)
     axes.locator_params(axis="y", nbins=4)
+
+
+def _plain(text: str) -> str:
+    """A name as it is: file names and materials are no mathematics."""
+    return text.replace("$", r"\$")
 
 
 def check_name(path: Path) -> None:

@@ -27,13 +27,16 @@ class Peak:
         pair: `total` or `Li-S`.
         position: Å; None where there is no maximum.
         height: Value of g there.
-        neighbors: Mean number of neighbors up to the first minimum behind it; None if unknown.
+        coordination: Of a pair A-B, mean number of B around an A up to the first minimum behind
+            the peak; None where there is none.
+        reverse: The same of A around a B.
     """
 
     pair: str
     position: float | None
     height: float | None
-    neighbors: float | None
+    coordination: float | None
+    reverse: float | None
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class RdfSection:
         temperature_k: Temperature; None is unknown.
         n_runs: Number of trajectories pooled.
         n_frames: Frames used of all of them.
-        skip_ps: Equilibration left out of each.
+        skip_ps: Equilibration left out of each run.
         synthetic: The data were made up, by themselves or by their label.
         figure: PNG image.
         peaks: One row per pair.
@@ -61,7 +64,7 @@ class RdfSection:
     temperature_k: float | None
     n_runs: int
     n_frames: int
-    skip_ps: float | None
+    skip_ps: Sequence[float]
     synthetic: bool
     figure: bytes
     peaks: Sequence[Peak]
@@ -128,7 +131,7 @@ def _banner(sections: Sequence[RdfSection]) -> str:
     made_up = [s for s in sections if s.synthetic]
     if not made_up:
         return ""
-    which = "" if len(made_up) == len(sections) else " in the sections marked so"
+    which = "" if len(made_up) == len(sections) else " in the sections marked below"
     return (
         f'<p class="banner" role="note"><strong>Synthetic sample data{which}: not a material.'
         "</strong> A toy model made these trajectories to try the tools on. "
@@ -144,7 +147,7 @@ def _overview(sections: Sequence[RdfSection]) -> str:
             _number(s.temperature_k, ".6g"),
             str(s.n_runs),
             str(s.n_frames),
-            _number(s.skip_ps, ".4g"),
+            ", ".join(f"{skip:.4g}" for skip in sorted(set(s.skip_ps))) or "–",
         )
         for number, s in enumerate(sections, start=1)
     ]
@@ -155,16 +158,17 @@ def _overview(sections: Sequence[RdfSection]) -> str:
 def _section(number: int, s: RdfSection) -> str:
     temperature = "temperature unknown" if s.temperature_k is None else f"{s.temperature_k:g} K"
     name = f"{s.material}, {temperature}, {s.source}"
-    mark = ' <span class="mark">synthetic</span>' if s.synthetic else ""
+    mark = ' <span class="mark">not a material</span>' if s.synthetic else ""
     image = base64.b64encode(s.figure).decode("ascii")
     peaks = _table(
-        ("pair", "first peak (Å)", "height", "neighbors"),
+        ("pair A-B", "first peak (Å)", "height", "CN A-B", "CN B-A"),
         [
             (
                 _text(p.pair),
-                _number(p.position, ".2f"),
+                _number(p.position, ".3f"),
                 _number(p.height, ".2f"),
-                _number(p.neighbors, ".2f"),
+                _number(p.coordination, ".2f"),
+                _number(p.reverse, ".2f"),
             )
             for p in s.peaks
         ],
@@ -177,8 +181,8 @@ def _section(number: int, s: RdfSection) -> str:
             f'<figure><img alt="g(r) of {_text(name)}, in total and by species pair" '
             f'src="data:image/png;base64,{image}"></figure>',
             peaks,
-            '<p class="small">neighbors: mean number up to the first minimum of g(r), of the '
-            "second species around the first</p>",
+            '<p class="small">CN A-B: mean number of B around an A, up to the first minimum '
+            "behind the peak</p>",
             _provenance(s),
             "</section>",
         ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mdbench.analysis.integrity import Finding, IntegrityAudit
 from mdbench.config import IngestConfig, stamp
-from mdbench.errors import InputError
+from mdbench.errors import InputError, located
 from mdbench.formats import open_source
 from mdbench.formats.hints import hints_from
 from mdbench.formats.joining import JoinedRun
@@ -84,7 +83,7 @@ def run(
     end_ps = 0.0
     with writer:
         for index, path in enumerate(sources):
-            with _located(path):
+            with located(path):
                 source = open_source(path, hints)
                 for block, steps in joined.blocks(source):
                     if audit is None:
@@ -155,14 +154,3 @@ def _named_temperature(sources: Sequence[Path]) -> float | None:
     names = [source.name.replace("_", " ") for source in sources]
     found = {float(match) for name in names for match in _NAMED_TEMPERATURE.findall(name)}
     return found.pop() if len(found) == 1 else None
-
-
-@contextmanager
-def _located(path: Path) -> Iterator[None]:
-    """Puts the name of the file before an error that does not have it yet."""
-    try:
-        yield
-    except InputError as error:
-        if path.name in str(error):
-            raise
-        raise InputError(str(error), where=path) from error

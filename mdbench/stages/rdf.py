@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,19 @@ import numpy as np
 
 from mdbench.analysis.rdf import PairHistogram, RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
-from mdbench.errors import InputError
+from mdbench.errors import InputError, located
 from mdbench.reporting.tables import Cell, text_table, write_csv
 from mdbench.stages.runs import Group, expand, grouped, trajectories_in
-from mdbench.store import Dataset, Input, TrajectoryFile, check_output, input_of, write_result
-from mdbench.trajectory import Trajectory
+from mdbench.store import (
+    Dataset,
+    Input,
+    TrajectoryFile,
+    check_output,
+    input_of,
+    read_result,
+    write_result,
+)
+from mdbench.units import FS_IN_PS
 
 #: Runs of at least this length leave out the first of these; shorter ones a share (ps).
 _LONG_RUN_PS, _LONG_RUN_SKIP_PS, _SHORT_RUN_SHARE = 50.0, 15.0, 0.3
@@ -128,8 +136,9 @@ def _group(group: Group, config: RdfConfig, progress: Progress | None) -> GroupR
             histogram = PairHistogram(
                 file.atomic_numbers, r_max=config.r_max, dr=config.dr, threads=config.threads
             )
-            for block in _located_blocks(file, used, config):
-                histogram.add(block.positions, block.cells, pbc=block.pbc)
+            for block in file.blocks(used.first_frame, stride=config.stride, fields=False):
+                with located(path):
+                    histogram.add(block.positions, block.cells, block.pbc)
                 if progress is not None:
                     n_read = histogram.n_frames * config.stride
                     progress(n_read / max(used.n_frames * config.stride, 1), path.name)
@@ -169,18 +178,6 @@ def default_skip_ps(length_ps: float) -> float:
     if length_ps >= _LONG_RUN_PS - 1e-6:
         return _LONG_RUN_SKIP_PS
     return _SHORT_RUN_SHARE * length_ps
-
-
-def _located_blocks(
-    file: TrajectoryFile, used: UsedRun, config: RdfConfig
-) -> Iterator[Trajectory]:
-    """Blocks of the frames that are used; an error in counting them names the file."""
-    try:
-        yield from file.blocks(used.first_frame, stride=config.stride, fields=False)
-    except InputError as error:
-        if str(file.path) in str(error):
-            raise
-        raise InputError(str(error), where=file.path) from error
 
 
 def _place(folder: Path, group: Group) -> Path:
@@ -242,6 +239,19 @@ def _write(path: Path, result: GroupResult, config: RdfConfig) -> None:
     )
 
 
+def _peaks(result: GroupResult) -> dict[str, dict[str, float | None]]:
+    """First peak and coordination numbers by pair, plain JSON values."""
+    return {
+        pair: {
+            "r": None if shell.peak is None else shell.peak.position,
+            "height": None if shell.peak is None else shell.peak.height,
+            "coordination": shell.coordination,
+            "reverse": shell.reverse_coordination,
+        }
+        for pair, shell in first_peaks(result.pooled).items()
+    }
+
+
 def _json(result: GroupResult, config: RdfConfig) -> dict[str, Any]:
     group, pooled = result.group, result.pooled
     return {
@@ -287,9 +297,7 @@ def _write_csv(path: Path, results: Sequence[GroupResult]) -> None:
     for result in results:
         group, pooled = result.group, result.pooled
         for index, r in enumerate(pooled.r):
-            values = [
-                float(pooled.g[p][index]) if p in pooled.g else None for p in header[4:]
-            ]
+            values = [float(pooled.g[p][index]) if p in pooled.g else None for p in header[4:]]
             rows.append([group.source, group.material, group.temperature_k, float(r), *values])
     write_csv(path, header, rows)
 

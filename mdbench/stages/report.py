@@ -7,19 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import matplotlib as mpl
 
-from mdbench.analysis.rdf import first_peak
 from mdbench.errors import InputError
-from mdbench.reporting.figures import rdf_figure
+from mdbench.reporting.figures import STYLE, rdf_figure
 from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, render
 from mdbench.store import Result, check_output, read_result, written
 from mdbench.version import __version__
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,9 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
         force: Replace whatever is there.
     """
     page = (run_folder / "report" if output is None else output) / "index.html"
-    check_output(page, force=force or (output is None and _is_ours(page)))
     if not run_folder.is_dir():
         raise InputError("no such run folder", where=run_folder, expected="a folder")
+    check_output(page, force=force or (output is None and _is_ours(page)))
     sections, not_shown = [], []
     for path in sorted((run_folder / "observables").rglob("*.h5")):
         result = read_result(path, "observables")
@@ -63,7 +58,7 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
             "no results to show",
             where=run_folder / "observables",
             expected="a file written by `mdbench rdf … -o`",
-            found=f"{len(not_shown)} files of other kinds" if not_shown else "none",
+            found=f"{len(not_shown)} of other kinds" if not_shown else "none",
             remedy="`make benchmark` makes a complete run folder",
         )
     content = render(
@@ -90,25 +85,56 @@ def _is_ours(page: Path) -> bool:
 
 def _rdf_section(path: Path, name: str, result: Result) -> RdfSection:
     known = result.attributes
-    r, g = _rdf_arrays(path, result)
     try:
-        material, source = str(known["material"]), str(known["source"])
-        temperature = None if known["temperature_k"] is None else float(known["temperature_k"])
-        n_runs, n_frames = int(known["n_runs"]), int(known["n_frames"])
-        skip_ps = None if known["skip_ps"] is None else float(known["skip_ps"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"attributes of an rdf: {error}") from error
-    return RdfSection(
-        file=name,
-        material=material,
-        source=source,
-        temperature_k=temperature,
-        n_runs=n_runs,
-        n_frames=n_frames,
-        skip_ps=skip_ps,
-        synthetic=_is_synthetic(known),
-        figure=_png(r, g),
-        peaks=[_peak(pair, r, values) for pair, values in g.items()],
-        settings=result.config,
-        inputs=result.inputs,
-    )
+        temperature = known["temperature_k"]
+        section = RdfSection(
+            file=name,
+            material=str(known["material"]),
+            source=str(known["source"]),
+            temperature_k=None if temperature is None else float(temperature),
+            n_runs=int(known["n_runs"]),
+            n_frames=int(known["n_frames"]),
+            skip_ps=[float(skip) for skip in known["skip_ps"]],
+            synthetic=any(
+                "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
+            ),
+            figure=_png(result),
+            peaks=[_peak(pair, known["peaks"][pair]) for pair in known["peaks"]],
+            settings=result.config,
+            inputs=result.inputs,
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise InputError(
+            "damaged result",
+            where=path,
+            expected="what `mdbench rdf` writes",
+            found=f"{type(error).__name__} {error}",
+            remedy="make it again",
+        ) from error
+    return section
+
+
+def _peak(pair: str, stored: Mapping[str, float | None]) -> Peak:
+    values = [stored[key] for key in ("r", "height", "coordination", "reverse")]
+    return Peak(pair, *(None if value is None else float(value) for value in values))
+
+
+def _png(result: Result) -> bytes:
+    g = {name.removeprefix("g/"): v for name, v in result.datasets.items() if name[:2] == "g/"}
+    g = {"total": g.pop("total"), **g}
+    r = result.datasets["r"]
+    if r.ndim != 1 or any(values.shape != r.shape for values in g.values()):
+        raise ValueError("arrays of different lengths")
+    image = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        rdf_figure(r, {"": g}).savefig(image, format="png", dpi=200)
+    return image.getvalue()
+
+
+def _line(section: RdfSection) -> str:
+    """The section in one line, for the terminal."""
+    temperature = "" if section.temperature_k is None else f", {section.temperature_k:g} K"
+    first = next((p for p in section.peaks if p.pair == "total"), None)
+    peak = "" if first is None or first.position is None else f", first peak {first.position:.3f} A"
+    mark = " (synthetic data: not a material)" if section.synthetic else ""
+    return f"g(r) of {section.material}{temperature}, {section.source}{peak}{mark}"

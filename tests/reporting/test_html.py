@@ -48,13 +48,13 @@ def section():
         temperature_k=800.0,
         n_runs=2,
         n_frames=350,
-        skip_ps=7.5,
+        skip_ps=[7.5, 7.5],
         synthetic=False,
         figure=b"\x89PNG not really",
         peaks=[
-            Peak("total", 2.475, 3.2, 10.5),
-            Peak("Li-S", 2.47, 5.1234, 4.0),
-            Peak("S-S", None, None, None),
+            Peak("total", 2.475, 3.2, 10.5, 10.5),
+            Peak("Li-S", 2.47, 5.1234, 4.0, 7.5),
+            Peak("S-S", None, None, None, None),
         ],
         settings={"r_max": 6.0, "skip_ps": None},
         inputs=[Input("800K-r0.h5", "trajectory", "ab" * 32)],
@@ -70,8 +70,8 @@ def test_shows_peaks_and_provenance(section):
     words = outline(section).words
     for expected in (
         "li2s reference 800 2 350 7.5",
-        "Li-S 2.47 5.12 4.00",
-        "S-S – – –",
+        "Li-S 2.470 5.12 4.00 7.50",
+        "S-S – – – –",
         "r_max 6.0",
         "skip_ps unknown",
         "800K-r0.h5 " + "ab" * 32,
@@ -81,7 +81,7 @@ def test_shows_peaks_and_provenance(section):
 
 
 def test_unknown_temperature_is_said(section):
-    words = outline(dataclasses.replace(section, temperature_k=None, skip_ps=None)).words
+    words = outline(dataclasses.replace(section, temperature_k=None, skip_ps=[])).words
     assert "li2s, temperature unknown, reference" in words
     assert "li2s reference – 2 350 –" in words
 
@@ -91,8 +91,8 @@ def test_synthetic_data_carry_a_banner(section):
     assert "not a material" not in outline(section).words
     assert "Synthetic sample data: not a material." in outline(made_up).words
     mixed = outline(section, made_up).words
-    assert "Synthetic sample data in the sections marked so: not a material." in mixed
-    assert mixed.count("reference synthetic") == 1
+    assert "Synthetic sample data in the sections marked below: not a material." in mixed
+    assert mixed.count("reference not a material") == 1
 
 
 def test_nothing_from_a_stranger_becomes_markup(section):
@@ -101,7 +101,7 @@ def test_nothing_from_a_stranger_becomes_markup(section):
         file=HOSTILE,
         material=HOSTILE,
         source='" onload="alert(1)',
-        peaks=[Peak(HOSTILE, 1.0, 1.0, 1.0)],
+        peaks=[Peak(HOSTILE, 1.0, 1.0, 1.0, 1.0)],
         settings={HOSTILE: HOSTILE},
         inputs=[Input(HOSTILE, "trajectory", HOSTILE)],
     )

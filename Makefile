@@ -61,10 +61,12 @@ bench: $(VENV)/.validate  ## speed against named peers, in ratios -> benchmarks/
 	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.docs  ## build the documentation into site/
-	@$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 benchmark: $(VENV)/.core  ## run the whole chain on the sample data -> $(RUN)/report/index.html
-	@$(BIN)/python -m snakemake --snakefile workflows/Snakefile --directory . --cores $(CORES) --config run=$(RUN)
+	@$(BIN)/python -m snakemake --snakefile workflows/Snakefile --directory . --cores $(CORES) \
+	  --rerun-incomplete --quiet all --config run='$(RUN)'
+	@echo "done: $(RUN)/report/index.html"
 
 clean:  ## remove what the targets made (not .venv)
 	@rm -rf site build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .snakemake

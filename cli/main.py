@@ -42,14 +42,15 @@ class LazyGroup(click.Group):
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if not value:
         return
-    import h5py
+    from importlib.metadata import version
+
     import torch
 
     from mdbench.version import __version__
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU"
     click.echo(
-        f"mdbench {__version__}, torch {torch.__version__}, h5py {h5py.__version__}, {device}"
+        f"mdbench {__version__}, torch {torch.__version__}, h5py {version('h5py')}, {device}"
     )
     ctx.exit()
 

@@ -169,8 +169,8 @@ class Head(Protocol):
         """Their columns; the same object as long as nothing changes."""
 
     @property
-    def end(self) -> int:
-        """The byte after the header lines."""
+    def length(self) -> int:
+        """Bytes of the header lines."""
 
 
 class Format(Protocol):
@@ -284,26 +284,27 @@ class _Reader:
 
     def _rows(self, head: Head, values: FloatArray, words: NDArray[np.uint64]) -> bool:
         """Reads the lines of one frame and moves behind them; False where the text ends inside."""
-        skipped = head.end - self.at  # stays true when the window moves
+        layout = head.layout
         while True:
-            start = self.at + skipped
-            runs = head.layout.runs
-            what, row, line, n_hard = scan_rows(self.view, start, runs, values, words, self.hard)
+            start = self.at + head.length
+            what, row, line, n_hard = scan_rows(
+                self.view, start, layout.runs, values, words, self.hard
+            )
             if what == _BAD_LINE:
-                raise self._bad_line(head.layout, row, line)
+                raise self._bad_line(layout, row, line)
             if what == _READ:
                 break
             if self._refill():
                 continue
-            if row + 1 < len(values) or not self._ends_whole(start, line, head.layout):
+            if row + 1 < len(values) or not self._ends_whole(start, line, layout):
                 return False
             self._hold(self.text + b"\n")
-        hard = self.hard[:n_hard]
-        _settle(self.view, values, hard)
         if n_hard:
+            hard = self.hard[:n_hard]
+            _settle(self.view, values, hard)
             large = hard[~np.isfinite(values.flat[hard[:, 0]]), 0]
             if large.size:
-                raise self._bad_line(head.layout, int(large[0]) // head.layout.n_values, None)
+                raise self._bad_line(layout, int(large[0]) // layout.n_values, None)
         self.at = line
         return True
 

@@ -40,6 +40,7 @@ class ByteStream:
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", where=path) from error
         if not magic:
+            self._raw.close()
             raise InputError("empty file", where=path, expected="a trajectory")
         opener = next((o for m, o in _MAGIC.items() if magic.startswith(m)), None)
         self._data: Any = self._raw if opener is None else opener(self._raw, "rb")

@@ -100,7 +100,7 @@ class _Head:
     """The two lines above the atoms of one frame, the second one as its items."""
 
     n_atoms: int
-    end: int
+    length: int
     box: _Box
     items: dict[bytes, bytes]
 
@@ -145,7 +145,7 @@ class _Comments:
             self._stated = stated
         if frame == 0 and b"time" in items and not {b"time_fs", b"time_ps"} & set(items):
             self._note("the key time has no stated unit (time_fs, time_ps) and is not used")
-        return _Head(self._n_atoms, second + 1, self._box, items)
+        return _Head(self._n_atoms, second + 1 - at, self._box, items)
 
     def _note(self, note: str) -> None:
         if note not in self.notes:
@@ -313,7 +313,7 @@ def _frames(table: Table, atoms: _Atoms) -> Frames:
             return None
         return table.layout.pick(table.values, [f"{name}[{k}]" for k in range(3)])
 
-    cells = np.array([head.box.cell for head in table.heads])
+    cells = np.concatenate([head.box.cell for head in table.heads]).reshape(-1, 3, 3)
     energies = (items.numbers(key) for key in _ENERGIES)
     return Frames(
         coordinates=table.layout.pick(table.values, ["pos[0]", "pos[1]", "pos[2]"]),

@@ -98,7 +98,7 @@ class _Head:
     step: int
     time_fs: float | None
     box: _Box
-    end: int
+    length: int
 
     @property
     def n_atoms(self) -> int:
@@ -146,7 +146,7 @@ class _Dump:
             self._box_text = rest
         box = self._box
         time_fs = None if time is None else self._time_fs(time, frame)
-        return _Head(int(step), time_fs, box, end)
+        return _Head(int(step), time_fs, box, end - at)
 
     def _error(
         self, frame: int, what: str, *, expected: str, found: str, remedy: str | None = None
@@ -297,7 +297,7 @@ def _frames(table: Table, atoms: Atoms, dump: _Dump) -> Frames:
     fs_per_time, ev_per_angstrom = _UNITS[dump.units]
     kind = next(k for k in _KINDS if k[0] in layout.places)
     coordinates = layout.pick(values, kind)
-    cells = np.array([head.box.cell for head in heads])
+    cells = np.concatenate([head.box.cell for head in heads]).reshape(-1, 3, 3)
     if "s" in kind[0]:
         origins = np.array([head.box.origin for head in heads])
         coordinates = coordinates @ cells + origins[:, None]

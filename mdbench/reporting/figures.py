@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,19 @@ def rdf_figure(
         figure = Figure(figsize=(PAGE_WIDTH, 2.1 + 1.25 * rows))
         grid = figure.add_gridspec(1 + rows, columns, height_ratios=[1.7] + [1.0] * rows)
         main = figure.add_subplot(grid[0, :])
-        _draw(main, r, {label: g["total"] for label, g in curves.items()}, "all atoms")
+        _draw(main, r, curves, "total")
+        main.set_title("all atoms", loc="left", pad=3)
         main.set_ylabel("$g(r)$")
         if len(curves) > 1:
             main.legend(loc="upper right")
         for index, pair in enumerate(pairs if rows else []):
             row, column = divmod(index, columns)
             panel = figure.add_subplot(grid[1 + row, column], sharex=main)
-            _draw(panel, r, {label: g[pair] for label, g in curves.items() if pair in g}, pair)
-            panel.tick_params(labelbottom=index + columns >= len(pairs))
-            if index + columns >= len(pairs):
+            _draw(panel, r, curves, pair)
+            panel.set_title(pair, loc="left", pad=3)
+            lowest = index + columns >= len(pairs)
+            panel.tick_params(labelbottom=lowest)
+            if lowest:
                 panel.set_xlabel("$r$ (Å)")
             if column == 0:
                 panel.set_ylabel("$g(r)$")
@@ -88,15 +92,17 @@ def rdf_figure(
     return figure
 
 
-def _draw(axes: Axes, r: FloatArray, lines: Mapping[str, FloatArray], name: str) -> None:
+def _draw(
+    axes: Axes, r: FloatArray, curves: Mapping[str, Mapping[str, FloatArray]], pair: str
+) -> None:
     axes.axhline(1.0, color="0.6", linewidth=0.5, linestyle=(0, (4, 3)), zorder=0)
+    for (label, g), color in zip(curves.items(), cycle(COLORS), strict=False):
+        if pair in g:
+            axes.plot(r, g[pair], color=color, label=_plain(label))
     half = 0.5 * (r[1] - r[0]) if len(r) > 1 else 0.0
-    for (label, g), color in zip(lines.items(), COLORS * (1 + len(lines) // 7), strict=False):
-        axes.plot(r, g, color=color, label=_plain(label), clip_on=True)
     axes.set_xlim(0.0, float(r[-1]) + half)
-    axes.set_ylim(bottom=0.0)
     axes.margins(y=0.12)
-    axes.set_title(name, loc="left", pad=3)
+    axes.set_ylim(bottom=0.0)
     axes.locator_params(axis="y", nbins=4)
 
 

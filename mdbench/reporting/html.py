@@ -190,7 +190,7 @@ def _section(number: int, s: RdfSection) -> str:
 
 
 def _provenance(s: RdfSection) -> str:
-    settings = [(_text(k), _text(v)) for k, v in s.settings.items()]
+    settings = [(_text(k), "by default" if v is None else _text(v)) for k, v in s.settings.items()]
     inputs = [(_text(i.name), f"<code>{_text(i.sha256)}</code>") for i in s.inputs]
     return "\n".join(
         [
@@ -226,7 +226,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_words: int) 
 
 
 def _text(value: object) -> str:
-    return escape("unknown" if value is None else str(value))
+    return escape(str(value))
 
 
 def _number(value: float | None, form: str) -> str:

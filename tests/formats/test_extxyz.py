@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench.errors import InputError
-from mdbench.formats import open_source
+from mdbench.formats import _rows, open_source
 from mdbench.formats._rows import BLOCK_FRAMES
 from mdbench.formats.base import Frames, Hints
 from mdbench.formats.extxyz import looks_like_extxyz, open_extxyz
@@ -265,6 +265,19 @@ def test_blocks_are_bounded_and_in_order(folder):
     assert np.concatenate([b.steps for b in blocks]).tolist() == list(range(BLOCK_FRAMES + 100))
     found = np.concatenate([b.coordinates for b in blocks])
     assert_array_equal(found, twin_vectors(twin(text), 1))
+
+
+@pytest.mark.parametrize("window", [1, 50, 333, 1000])
+@pytest.mark.parametrize("block_bytes", [1, 300, 1 << 20])
+def test_any_window_and_block_give_the_same(folder, monkeypatch, window, block_bytes):
+    monkeypatch.setattr(_rows, "WINDOW", window)
+    monkeypatch.setattr(_rows, "BLOCK_BYTES", block_bytes)
+    text = simple_xyz(n_frames=9)
+    path = write(folder, text)
+    assert_array_equal(read(path)[1].coordinates, twin_vectors(twin(text), 1))
+    _, frames, notes = read(write(folder, text[:-3]))
+    assert_array_equal(frames.coordinates, twin_vectors(twin(text), 1)[:8])
+    assert notes == ["the last frame is incomplete: 8 complete frames used"]
 
 
 def test_one_frame_larger_than_the_window(folder):

@@ -16,7 +16,10 @@ class Outline(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
-        self.open, self.tags, self.attributes, self.text = [], [], [], []
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.text: list[str] = []
         self.feed(page)
         self.close()
         assert self.open == []
@@ -73,7 +76,7 @@ def test_shows_peaks_and_provenance(section):
         "Li-S 2.470 5.12 4.00 7.50",
         "S-S – – – –",
         "r_max 6.0",
-        "skip_ps unknown",
+        "skip_ps by default",
         "800K-r0.h5 " + "ab" * 32,
         section.file,
     ):

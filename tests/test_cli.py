@@ -1,0 +1,211 @@
+"""The command line itself: help, what it imports, how it ends."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+
+import click
+import pytest
+
+from mdbench.config import ConvertConfig, IngestConfig, RdfConfig
+from mdbench.store import write_trajectory
+from mdbench.version import __version__
+from mdbench_cli.main import COMMANDS, cli, main, run
+from tests.pipeline.little import little_run
+
+COMMON = {"--quiet", "--debug", "--help"}
+RESULTS = {"--json", "--csv", "--plot", "--output", "--force", "--run"}
+
+
+def flags(config) -> set[str]:
+    return {f.metadata["flag"] or "--" + f.name.replace("_", "-") for f in fields(config)}
+
+
+OPTIONS = {
+    "ingest": flags(IngestConfig) | {"--output", "--force"},
+    "info": {"--json"},
+    "convert": flags(ConvertConfig) | {"--output", "--force"},
+    "rdf": flags(RdfConfig) | RESULTS,
+    "report": {"--output", "--force"},
+    "selftest": set(),
+}
+
+
+def python(code: str, *args: object, **kwargs) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)],
+        capture_output=True, text=True, check=False, **kwargs,
+    )  # fmt: skip
+
+
+def test_every_command_is_tested() -> None:
+    assert set(OPTIONS) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_option(name, flag, capsys) -> None:
+    assert run([name, flag]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.startswith(f"Usage: mdbench {name} ")
+    listed = set(re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", shown.out, re.MULTILINE))
+    assert listed >= OPTIONS.get(name, set()) | {"--help"}
+    if name in ("ingest", "info", "convert", "rdf", "report"):
+        assert listed == OPTIONS[name] | COMMON
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_a_help_text_and_only_one_default(name) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_help_of_the_group(capsys) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +[A-Z]", shown, re.MULTILINE)
+    assert run([]) == 0
+    assert capsys.readouterr().out == shown
+
+
+HEAVY = ("torch", "pymatgen", "matplotlib", "h5py", "numba", "ase", "scipy", "pandas")
+
+
+@pytest.mark.parametrize("args", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(args) -> None:
+    code = (
+        "import sys; from mdbench_cli.main import run; status = run(sys.argv[1:]);"
+        f"print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr); sys.exit(status)"
+    )
+    done = python(code, *args)
+    assert done.returncode == 0
+    assert done.stderr == "[]\n"
+    assert done.stdout.startswith("Usage: mdbench")
+
+
+def test_version(capsys) -> None:
+    assert run(["--version"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"mdbench {__version__}, torch ")
+    assert ", h5py " in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["ingst"], ["unknown command 'ingst'", "did you mean ingest?"]),
+        (["INFO", "x.h5"], ["unknown command 'INFO'", "did you mean info?"]),
+        (["xyzzy"], ["unknown command 'xyzzy'", "known: "]),
+        (["ingest"], ["SOURCES", "mdbench ingest --help"]),
+        (["ingest", "a.xyz"], ["--output", "mdbench ingest --help"]),
+        (["ingest", "a", "-o", "b", "--temprature", "3"], ["--temprature", "--temperature"]),
+        (["info"], ["FILE"]),
+        (["info", "a", "b"], ["b"]),
+        (["convert", "a.h5"], ["--output"]),
+        (["--nonsense"], ["--nonsense"]),
+    ],
+)
+def test_usage(args, words, capsys) -> None:
+    assert run(args) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("mdbench: error: ")
+    assert shown.err.count("\n") == 1
+    for word in words:
+        assert word in shown.err
+
+
+def test_debug_shows_the_traceback(tmp_path) -> None:
+    code = "from mdbench_cli.main import main; main()"
+    plain = python(code, "info", tmp_path / "none.h5")
+    assert plain.returncode == 2
+    assert plain.stderr == f"mdbench: error: {tmp_path / 'none.h5'}: no such file\n"
+    shown = python(code, "info", tmp_path / "none.h5", "--debug")
+    assert shown.returncode != 0
+    assert "Traceback (most recent call last)" in shown.stderr
+    assert "InputError" in shown.stderr
+
+
+def test_a_bug_is_called_a_bug(monkeypatch, capsys, tmp_path) -> None:
+    """What is not the user's to mend has a status of its own."""
+
+    def broken(path):
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr("mdbench.stages.info.run", broken)
+    assert run(["info", "a.h5"]) == 70
+    shown = capsys.readouterr().err
+    assert shown.startswith("mdbench: internal error, please report it: ZeroDivisionError: two")
+    assert "--debug" in shown
+    with pytest.raises(ZeroDivisionError):
+        run(["info", "a.h5", "--debug"])
+
+
+def test_interrupted(monkeypatch, capsys) -> None:
+    def stopped(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mdbench.stages.info.run", stopped)
+    assert run(["info", "a.h5"]) == 130
+    assert "mdbench: interrupted\n" in capsys.readouterr().err
+
+
+def test_main_exits_with_the_status(capsys) -> None:
+    for args, status in ((["--help"], 0), (["ingst"], 2)):
+        with pytest.raises(SystemExit) as caught:
+            main(args)
+        assert caught.value.code == status
+
+
+@pytest.fixture
+def trajectory(tmp_path):
+    path = tmp_path / "run.h5"
+    write_trajectory(path, little_run())
+    return path
+
+
+def test_results_go_to_stdout(trajectory, capsys) -> None:
+    assert run(["info", str(trajectory), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["frames"] == 20
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize("args", [["info"], ["info", "--json"], ["rdf", "--json"]])
+def test_a_reader_that_goes_away(args, trajectory) -> None:
+    """As in `mdbench info traj.h5 | head -0`: no traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", "from mdbench_cli.main import main; main()", *args, str(trajectory)],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode == 0
+
+
+def test_the_console_script(tmp_path) -> None:
+    """The installed command, in a folder that has nothing to do with the project."""
+    script = next(
+        (p for p in (os.path.join(os.path.dirname(sys.executable), "mdbench"),) if os.path.exists(p)),  # noqa: PTH110, PTH118, PTH120
+        None,
+    )
+    if script is None:
+        pytest.skip("mdbench is not installed as a command here")
+    done = subprocess.run(
+        [script, "info", "none.h5"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "mdbench: error: none.h5: no such file\n"

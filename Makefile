@@ -51,7 +51,7 @@ lint: $(VENV)/.dev  ## formatting, rules, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy mdbench cli workflows
-	@$(BIN)/mypy tests benchmarks
+	@$(BIN)/mypy tests
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev  ## rewrite the files in the house's format

@@ -1,4 +1,7 @@
-"""Measures every row and writes benchmarks/results.json; `python -m benchmarks [WORD …]` selects."""
+"""Measures every row and writes benchmarks/results.json.
+
+`python -m benchmarks WORD …` measures only rows whose names have one of the words.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ PEERS = ("ase", "pymatgen", "chemfiles", "numpy", "numba", "torch", "h5py")
 
 
 def main(words: list[str]) -> None:
+    """Measures and prints row by row."""
     rows: list[dict[str, Any]] = []
     for module in MODULES:
         for row in import_module(f"benchmarks.{module}").rows():
@@ -37,6 +41,7 @@ def main(words: list[str]) -> None:
 
 
 def line(row: dict[str, Any]) -> str:
+    """A row as it is printed."""
     goal = "" if row["target"] is None else f"(goal {row['target']:g}x)"
     mark = {True: "ok", False: "MISSED", None: ""}[row["met"]]
     return (
@@ -46,6 +51,7 @@ def line(row: dict[str, Any]) -> str:
 
 
 def processor() -> str:
+    """Name of the processor."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -35,7 +34,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that was typed; near names where it is unknown."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(f"unknown command {args[0]!r}; {suggest(args[0], COMMANDS)}")
+            ctx.fail(f"unknown command {args[0]!r}; {suggest(args[0].lower(), COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 
@@ -100,8 +99,7 @@ def run(args: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("mdbench: interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:  # so click ends where the reader of a pipe went away
         return 0
     except Exception as error:
         if debug:

@@ -98,16 +98,19 @@ def check_output(path: Path, *, force: bool) -> None:
     """Refuses an output that exists (unless forced) or cannot be written, before any work."""
     if path.is_dir():
         raise InputError("output is a folder", where=path, remedy="name a file in it")
+    if path.exists() and not path.is_file():
+        raise InputError("output is not a regular file", where=path)
     if path.exists() and not force:
         raise InputError("output exists", where=path, remedy="another name, or --force")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except OSError as error:
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise InputError("not a folder", where=folder, remedy="write elsewhere")
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(
-            f"folder cannot be written: {error.strerror}", where=path.parent
-        ) from error
+            "folder cannot be written: Permission denied", where=folder, remedy="write elsewhere"
+        )
 
 
 @contextmanager
@@ -115,6 +118,7 @@ def written(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; it becomes `path` when the block ends without an error."""
     part = path.with_name(path.name + ".part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())

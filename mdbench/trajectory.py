@@ -438,9 +438,10 @@ class Unwrapper:
 
 def check_cells(cells: FloatArray, *, first_frame: int = 0) -> None:
     """Refuses cells that are not finite or have no volume, naming the frame."""
-    lengths = np.linalg.norm(cells, axis=2)
-    volumes = np.abs(np.linalg.det(cells))
-    bad = ~np.isfinite(volumes) | (volumes <= 1e-6 * lengths.prod(axis=1))
+    bad = ~np.isfinite(cells).all(axis=(1, 2))
+    if not bad.any():
+        lengths = np.linalg.norm(cells, axis=2)
+        bad = np.abs(np.linalg.det(cells)) <= 1e-6 * lengths.prod(axis=1)
     if bad.any():
         frame = int(np.flatnonzero(bad)[0])
         raise InputError(
@@ -498,8 +499,9 @@ def reduced_formula(numbers: IntArray) -> str:
 
 #: Cations first, the anions of salts last: the order in which formulas are usually written.
 _FORMULA_ORDER = (
-    "Li Na K Rb Cs Be Mg Ca Sr Ba Ag Cu Tl H La Ce Y Sc Lu Zr Hf Ti Nb Ta V W Mo Cr Mn Fe Co "
-    "Ni Zn Cd Hg Al Ga In Sn Ge Si B Sb As P C N Te Se S O I Br Cl F "
+    "Li Na K Rb Cs Be Mg Ca Sr Ba Ag Cu Tl La Ce Pr Nd Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Y Sc Zr Hf "
+    "Ti Nb Ta V W Mo Cr Mn Fe Co Ni Zn Cd Hg Al Ga In Pb Bi Sn Ge Si B Sb As P C H N Te Se S O "
+    "I Br Cl F"
 )
 
 

@@ -6,14 +6,15 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import click
 import pytest
+from mdbench_cli.main import COMMANDS, cli, main, run
 
 from mdbench.config import ConvertConfig, IngestConfig, RdfConfig
 from mdbench.store import write_trajectory
 from mdbench.version import __version__
-from mdbench_cli.main import COMMANDS, cli, main, run
 from tests.pipeline.little import little_run
 
 COMMON = {"--quiet", "--debug", "--help"}
@@ -198,11 +199,8 @@ def test_a_reader_that_goes_away(args, trajectory) -> None:
 
 def test_the_console_script(tmp_path) -> None:
     """The installed command, in a folder that has nothing to do with the project."""
-    script = next(
-        (p for p in (os.path.join(os.path.dirname(sys.executable), "mdbench"),) if os.path.exists(p)),  # noqa: PTH110, PTH118, PTH120
-        None,
-    )
-    if script is None:
+    script = Path(sys.executable).with_name("mdbench")
+    if not script.exists():
         pytest.skip("mdbench is not installed as a command here")
     done = subprocess.run(
         [script, "info", "none.h5"], capture_output=True, text=True, check=False, cwd=tmp_path

@@ -317,21 +317,24 @@ def test_no_frames_are_no_file(tmp_path):
 
 def test_a_folder_that_is_not_there(tmp_path):
     path = tmp_path / "none" / "t.h5"
-    with refused(path, "No such file"):
-        write_trajectory(path, trajectory())
+    write_trajectory(path, trajectory())
+    assert path.is_file()
+    with refused(path / "t.h5", "File exists"):
+        write_trajectory(path / "t.h5", trajectory())
 
 
 def test_check_output(tmp_path):
     path = tmp_path / "deep" / "t.h5"
     check_output(path, force=False)
-    assert path.parent.is_dir()
+    assert not path.parent.exists()
+    path.parent.mkdir()
     path.write_bytes(b"")
     with refused(path, "output exists", "--force"):
         check_output(path, force=False)
     check_output(path, force=True)
     with refused(tmp_path, "folder"):
         check_output(tmp_path, force=True)
-    with refused(path, "cannot be written"):
+    with refused(path, "not a folder"):
         check_output(path / "t.h5", force=False)
 
 

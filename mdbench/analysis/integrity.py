@@ -83,16 +83,20 @@ class IntegrityAudit:
 
     def _add_displacements(self, block: Trajectory) -> None:
         positions = np.asarray(block.positions, dtype=np.float64)
-        velocities = block.velocities
+        cells, velocities = block.cells, block.velocities
         first = self._n_frames
         if self._last is not None:
             positions = np.concatenate([self._last.positions, positions])
+            cells = np.concatenate([self._last.cells, cells])
             if velocities is not None and self._last.velocities is not None:
                 velocities = np.concatenate([self._last.velocities, velocities])
             first -= 1
         if len(positions) < 2:
             return
         steps = np.diff(positions, axis=0)  # (F - 1, A, 3) Å
+        if (cells != cells[0]).any():  # less what the atoms move with the cell
+            scaled = np.einsum("fai,fij->faj", positions, np.linalg.inv(cells))
+            steps = np.einsum("fai,fij->faj", np.diff(scaled, axis=0), cells[1:])
         squared = np.einsum("fai,fai->fa", steps, steps)
         self._moved.append(np.sqrt(squared.mean(axis=1)))
         self._find_crossings(steps, squared, np.asarray(block.cells[0]), first)

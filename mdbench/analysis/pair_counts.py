@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil, floor, sqrt
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,17 +32,19 @@ from mdbench.analysis.pairs import (
 )
 from mdbench.compiled import compiled
 
+Method = Literal["all pairs", "grid"]
+
 #: Numbers that the coordinates of one block of frames may take, so that they stay in the cache.
 _BLOCK = 100_000
 #: Most and fewest frames of a block: longer loops, but wider boxes.
 _MOST_FRAMES, _FEWEST_FRAMES = 256, 16
 #: Atoms of all frames that a thread takes at once, and most of those frames.
-_TASK_ATOMS, _TASK_FRAMES = 60_000, 1024
+_TASK_ATOMS, _TASK_FRAMES = 60_000, 512
 #: Counters side by side: the next count need not wait until the last is stored.
 _LANES = 4
-#: Widening of every box for rounding, in bins; and smallest pair box that is worth wrapping.
-_SLACK = 1e-6
-_WIDE = 1.0
+#: Widening of every box for rounding, in bins; most widening for cells that differ, as a share of
+#: r_max; width of a box from which on wrapping makes it smaller, in cells.
+_SLACK, _MOST_SLACK, _WIDE = 1e-6, 0.5, 1.0
 #: Measured costs, ns: of each pair's box and of a pair within r_max; of each atom of a grid and of
 #: a pair within r_max.
 _COST_BOX, _COST_NEAR = 80.0, 2.5
@@ -58,7 +60,7 @@ def count_pairs(
     *,
     threads: int = 1,
     pbc: ArrayLike = True,
-    method: str | None = None,
+    method: Method | None = None,
 ) -> PairCounts:
     """Counts of the distances between atoms of each pair of species, all periodic images.
 
@@ -119,7 +121,7 @@ def _in_threads(
         yield from pool.map(task, starts)
 
 
-def _cheaper_method(n_frames: int, n_atoms: int, n_bins: int, lattices: Lattices) -> str:
+def _cheaper_method(n_frames: int, n_atoms: int, n_bins: int, lattices: Lattices) -> Method:
     """The way of counting that should take less time for such frames."""
     sphere = 4.0 / 3.0 * np.pi * n_bins**3  # in cubic bins, as `lower`
     volume = float(lattices.lower[0, [0, 2, 5]].prod())
@@ -147,17 +149,16 @@ def _count_all_pairs(
     one_cell = bool((which == which[0]).all())
     lanes = np.zeros((rows.max() + 1, _LANES, n_bins + 1), dtype=np.int64)
     volume_counts = np.zeros((rows.max() + 1, n_bins + 1))
-    for start in range(0, len(which), _block_frames(len(order))):
-        block = slice(start, start + _block_frames(len(order)))
+    for block, slack in _blocks(lattices, which, len(order), n_bins):
+        scaled = np.empty((len(order), 3, block.stop - block.start))
+        _follow(positions[block], order, lattices.inverses, which[block], scaled)
         _count_block(
-            positions[block],
-            order,
+            scaled,
             kinds,
             rows,
-            lattices.inverses,
             lattices.lower,
             which[block],
-            _cell_slack(lattices, which[block], n_bins),
+            slack,
             np.empty(0) if one_cell else volumes[block],
             lanes,
             volume_counts,
@@ -165,6 +166,22 @@ def _count_all_pairs(
     counts = lanes.sum(axis=1)[:, :n_bins]
     weighted = counts * volumes[0] if one_cell else volume_counts[:, :n_bins]
     return PairCounts(counts, weighted, len(which), float(volumes.sum()))
+
+
+def _blocks(
+    lattices: Lattices, which: IntArray, n_atoms: int, n_bins: int
+) -> Iterator[tuple[slice, FloatArray]]:
+    """Blocks of frames whose cells are alike, and the slack of their boxes."""
+    size = _block_frames(n_atoms)
+    waiting = [(k, min(k + size, len(which))) for k in range(0, len(which), size)][::-1]
+    while waiting:
+        start, stop = waiting.pop()
+        slack = _cell_slack(lattices, which[start:stop], n_bins)
+        if stop - start > 1 and slack.max() > _MOST_SLACK * n_bins:
+            middle = (start + stop) // 2
+            waiting += [(middle, stop), (start, middle)]
+        else:
+            yield slice(start, stop), slack
 
 
 def _cell_slack(lattices: Lattices, which: IntArray, n_bins: int) -> FloatArray:
@@ -211,11 +228,9 @@ def _count_by_grid(
 
 @compiled
 def _count_block(
-    positions: NDArray[Any],
-    order: IntArray,
+    scaled: FloatArray,
     kinds: IntArray,
     rows: IntArray,
-    inverses: FloatArray,
     lattices: FloatArray,
     which: IntArray,
     slack: FloatArray,
@@ -226,11 +241,9 @@ def _count_block(
     """Adds the distances between all atoms in a block of frames to the counts.
 
     Args:
-        positions: (n_frames, n_atoms, 3) Å.
-        order: (n_atoms,) the atoms sorted by species.
-        kinds: (n_atoms,) their species.
+        scaled: (n_atoms, 3, n_frames) fractional coordinates, each atom's close together.
+        kinds: (n_atoms,) species.
         rows: (n_species, n_species) the row of a pair of species.
-        inverses: (n_lattices, 3, 3) 1/Å.
         lattices: (n_lattices, 6) bins.
         which: (n_frames,) lattice of each frame.
         slack: (3,) bins, widening of the boxes.
@@ -238,17 +251,15 @@ def _count_block(
         counts: (n_pairs, lanes, n_bins + 1); the last bin takes what is too far.
         volume_counts: (n_pairs, n_bins + 1) Å³.
     """
-    n_frames, n_atoms = len(positions), len(order)
+    n_atoms, _, n_frames = scaled.shape
     lower = np.empty((6, n_frames))
     for t in range(n_frames):
         for k in range(6):
             lower[k, t] = lattices[which[t], k]
-    scaled = np.empty((n_atoms, 3, n_frames))
     places = np.empty((n_atoms, 3, n_frames))
     scaled_box = np.empty((n_atoms, 3, 2))
     place_box = np.empty((n_atoms, 3, 2))
     for atom in range(n_atoms):
-        _follow(positions, order[atom], inverses, which, scaled[atom])
         _place(scaled[atom], lower, places[atom])
         _bounds(scaled[atom], scaled_box[atom])
         _bounds(places[atom], place_box[atom])
@@ -279,33 +290,50 @@ def _count_block(
                 volumes,
                 volume_counts[row],
             )
-    # An atom's own images are the same for all atoms.
-    own = np.zeros(counts.shape[1:], dtype=np.int64)
+    own = np.zeros((_LANES, counts.shape[2]), dtype=np.int64)
     own_volumes = np.zeros(volume_counts.shape[1])
-    box[:] = 0.0
+    for k in range(3):
+        box[k, 0] = box[k, 1] = 0.0
     _count_images(nowhere, nowhere, box, lower, slack, True, bins, own, volumes, own_volumes)
-    for kind in kinds:
-        counts[rows[kind, kind]] += own
-        volume_counts[rows[kind, kind]] += own_volumes
+    for kind in kinds:  # an atom's own images are the same for all atoms
+        row = rows[kind, kind]
+        for k in range(counts.shape[2]):
+            volume_counts[row, k] += own_volumes[k]
+            for lane in range(_LANES):
+                counts[row, lane, k] += own[lane, k]
 
 
 @compiled
 def _follow(
-    positions: NDArray[Any], atom: int, inverses: FloatArray, which: IntArray, scaled: FloatArray
+    positions: NDArray[Any],
+    order: IntArray,
+    inverses: FloatArray,
+    which: IntArray,
+    scaled: FloatArray,
 ) -> None:  # pragma: no cover
-    """Fractional coordinates of an atom: in the cell in the first frame, then near that place."""
+    """Fractional coordinates: in the cell in the first frame, then near that place.
+
+    Args:
+        positions: (n_frames, n_atoms, 3) Å.
+        order: (n_atoms,) the atoms in the order that is wanted.
+        inverses: (n_lattices, 3, 3) 1/Å.
+        which: (n_frames,) lattice of each frame.
+        scaled: (n_atoms, 3, n_frames) receives the coordinates.
+    """
     for t in range(len(positions)):
         inverse = inverses[which[t]]
-        x = np.float64(positions[t, atom, 0])
-        y = np.float64(positions[t, atom, 1])
-        z = np.float64(positions[t, atom, 2])
+        for i in range(len(order)):
+            x = np.float64(positions[t, order[i], 0])
+            y = np.float64(positions[t, order[i], 1])
+            z = np.float64(positions[t, order[i], 2])
+            for k in range(3):
+                scaled[i, k, t] = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
+    for i in range(len(order)):
         for k in range(3):
-            scaled[k, t] = x * inverse[0, k] + y * inverse[1, k] + z * inverse[2, k]
-    for k in range(3):
-        row = scaled[k]
-        start = row[0] - floor(row[0])
-        for t in range(len(row)):
-            row[t] -= np.rint(row[t] - start)
+            row = scaled[i, k]
+            start = row[0] - floor(row[0])
+            for t in range(len(row)):
+                row[t] -= np.rint(row[t] - start)
 
 
 @compiled

@@ -56,13 +56,12 @@ def count_pairs(
     Raises:
         InputError: Frames that have no pairs to count, or senseless bins.
     """
-    source = torch.as_tensor(positions)
-    device = source.device if device is None else torch.device(device)
+    if device is None:
+        device = positions.device if isinstance(positions, Tensor) else "cpu"
+    device = torch.device(device)
     cells, species = np.asarray(cells), np.asarray(species)
-    lattices = check_frames(tuple(source.shape), cells, species, r_max, dr, pbc)
-    if source.device.type == "cpu":
-        check_finite(source.numpy(), 0)
-    n_frames, n_atoms, _ = source.shape
+    lattices = check_frames(tuple(positions.shape), cells, species, r_max, dr, pbc)
+    n_frames, n_atoms, _ = positions.shape
     n_bins, rows = bin_count(r_max, dr), pair_index(int(species.max()) + 1)
     n_rows = int(rows.max()) + 1
     images = torch.as_tensor(_near_images(lattices.lower, n_bins), device=device)
@@ -81,7 +80,7 @@ def count_pairs(
     for start in range(0, n_frames, block):
         frames = slice(start, start + block)
         lattice = which[frames]
-        scaled = source[frames].to(device, torch.float64) @ inverses[lattice]
+        scaled = _on_device(positions[frames], start, device) @ inverses[lattice]
         scaled = scaled - torch.floor(scaled)
         found = torch.zeros(len(lattice), width, dtype=torch.int64, device=device)
         for i, j in _pair_blocks(n_atoms, max(1, most_pairs // len(lattice)), device):
@@ -95,6 +94,14 @@ def count_pairs(
         counts += found.sum(dim=0)
         volume_counts += volumes[frames] @ found.double()
     return _with_own_images(counts, volume_counts, lattices, species, rows, n_bins)
+
+
+def _on_device(positions: NDArray[Any] | Tensor, first_frame: int, device: torch.device) -> Tensor:
+    """Positions as float64 on the device; those of an array are checked on the way."""
+    if isinstance(positions, Tensor):
+        return positions.to(device, torch.float64)
+    check_finite(positions, first_frame)
+    return torch.from_numpy(np.array(positions, dtype=np.float64)).to(device)
 
 
 def _distances(vectors: Tensor, lower: Tensor) -> Tensor:

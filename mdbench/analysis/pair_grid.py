@@ -34,7 +34,6 @@ def grid_shape(heights: FloatArray, n_bins: int, n_atoms: int) -> IntArray:
     return boxes
 
 
-@compiled
 def count_frame(
     positions: NDArray[Any],
     order: IntArray,
@@ -44,7 +43,7 @@ def count_frame(
     lattice: FloatArray,
     shape: IntArray,
     counts: IntArray,
-) -> None:  # pragma: no cover
+) -> None:
     """Adds the distances between all atoms of a frame to the counts.
 
     Args:
@@ -57,8 +56,23 @@ def count_frame(
         shape: (3,) boxes of the grid along a, b, c.
         counts: (n_pairs, n_bins + 1); the last bin takes what is too far.
     """
-    n_atoms, n_bins = len(order), counts.shape[1] - 1
     starts, places, sorted_kinds, boxes = _sort(positions, order, kinds, inverse, lattice, shape)
+    _count_rows(starts, places, sorted_kinds, boxes, rows, lattice, shape, counts)
+
+
+@compiled
+def _count_rows(
+    starts: IntArray,
+    places: FloatArray,
+    sorted_kinds: IntArray,
+    boxes: IntArray,
+    rows: IntArray,
+    lattice: FloatArray,
+    shape: IntArray,
+    counts: IntArray,
+) -> None:  # pragma: no cover
+    """Adds the distances from each atom to those in the rows of boxes near it."""
+    n_atoms, n_bins = len(boxes), counts.shape[1] - 1
     near = _near_rows(lattice, shape, n_bins)
     n_a, n_b, n_c = shape
     bins = np.empty(n_atoms, dtype=np.int32)

@@ -76,9 +76,13 @@ class Lattices:
         first[1:] = (cells[1:] != cells[:-1]).any(axis=(1, 2))
         starts = np.flatnonzero(first)
         distinct = cells[starts].astype(np.float64)
+        infinite = np.flatnonzero(~np.isfinite(distinct).all(axis=(1, 2)))
+        if infinite.size:
+            frame = starts[infinite[0]]
+            raise InputError(f"frame {frame}: cell", expected="finite", found="NaN or inf")
         lengths = np.linalg.norm(distinct, axis=2)
         volumes = np.abs(np.linalg.det(distinct))
-        bad = np.flatnonzero(~(volumes > 1e-6 * lengths.prod(axis=1)))  # NaN, too
+        bad = np.flatnonzero(volumes <= 1e-6 * lengths.prod(axis=1))
         if bad.size:
             check_cells(distinct[bad[:1]], first_frame=int(starts[bad[0]]))
         inverses = np.linalg.inv(distinct)

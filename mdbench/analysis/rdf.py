@@ -29,6 +29,8 @@ from mdbench.analysis.pairs import (
 from mdbench.errors import InputError
 from mdbench.trajectory import Trajectory
 
+#: Shells are told apart in g averaged over this width (Å), so that noise does not split them.
+_SMOOTHING = 0.25
 #: The name of g(r) of all atoms as one species, next to pairs such as "Li-S".
 TOTAL = "total"
 
@@ -223,22 +225,25 @@ def pool(distributions: Sequence[RadialDistribution]) -> RadialDistribution:
 def first_peak(r: FloatArray, g: FloatArray) -> Peak | None:
     """The first maximum of g(r); None where g does not rise above 1 and fall below it again.
 
-    The highest bin of the first stretch of r in which g > 1, by the parabola through it and its
-    two neighbors.
+    The highest bin of the first stretch of r in which g, averaged over 0.25 Å, is above 1; by the
+    parabola through it and its two neighbors.
 
     Args:
         r: (n_bins,) Å, equally spaced.
         g: (n_bins,).
     """
-    stretch = _first_stretch(g)
+    stretch = _first_stretch(r, g)
     if stretch is None:
         return None
     start, stop = stretch
     top = start + int(g[start:stop].argmax())
-    if top == 0:
-        return Peak(float(r[0]), float(g[0]))
+    if not 0 < top < len(g) - 1:
+        return Peak(float(r[top]), float(g[top]))
     left, middle, right = (float(value) for value in g[top - 1 : top + 2])
-    shift = 0.5 * (left - right) / (left - 2.0 * middle + right)  # in bins, within ±½
+    curvature = left - 2.0 * middle + right
+    if max(left, right) > middle or curvature == 0.0:
+        return Peak(float(r[top]), middle)
+    shift = 0.5 * (left - right) / curvature  # in bins, within ±½
     return Peak(
         position=float(r[top] + shift * (r[1] - r[0])),
         height=middle - 0.25 * (left - right) * shift,
@@ -263,8 +268,9 @@ def coordination_number(
 ) -> float | None:
     """Neighbors in the first shell: ∫ 4πr² ρ g dr up to the first minimum, ρ that of the neighbors.
 
-    The minimum is the lowest bin between the first stretch of r in which g > 1 and the next one.
-    None where there is no such stretch, or where g still falls at r_max.
+    The minimum is the lowest bin between the first stretch of r in which g, averaged over 0.25 Å,
+    is above 1 and the next one. None where there is no such stretch, or where g still falls at
+    r_max.
 
     Args:
         distribution: g(r).
@@ -273,11 +279,11 @@ def coordination_number(
     """
     total = center == neighbor == TOTAL
     g = distribution.g[TOTAL if total else "-".join(sorted((center, neighbor)))]
-    stretch = _first_stretch(g)
+    stretch = _first_stretch(distribution.r, g)
     if stretch is None:
         return None
     _, stop = stretch
-    later = np.flatnonzero(g[stop:] > 1.0)
+    later = np.flatnonzero(_smooth(distribution.r, g)[stop:] > 1.0)
     end = stop + int(later[0]) if later.size else len(g)
     minimum = stop + int(g[stop:end].argmin())
     if minimum == len(g) - 1 and g[minimum] > 0.0:
@@ -287,15 +293,23 @@ def coordination_number(
     return float((g * _shells(distribution.edges))[:minimum].sum() * density)
 
 
-def _first_stretch(g: FloatArray) -> tuple[int, int] | None:
-    """(start, stop) of the first bins with g > 1, None where there are none or no end of them."""
-    above = g > 1.0
+def _first_stretch(r: FloatArray, g: FloatArray) -> tuple[int, int] | None:
+    """(start, stop) of the first bins with smooth g > 1; None where there are none or no end."""
+    above = _smooth(r, g) > 1.0
     if not above.any():
         return None
     start = int(above.argmax())
     if above[start:].all():
         return None
     return start, start + int((~above[start:]).argmax())
+
+
+def _smooth(r: FloatArray, g: FloatArray) -> FloatArray:
+    """(n_bins,) mean of g over the volume of the shells within ±½ `_SMOOTHING` of each bin."""
+    side = int(0.5 * _SMOOTHING / (r[1] - r[0])) if len(r) > 1 else 0
+    window, volumes = np.ones(2 * side + 1), r * r
+    sums = np.convolve(g * volumes, window)[side : side + len(g)]
+    return np.asarray(sums / np.convolve(volumes, window)[side : side + len(g)])
 
 
 def _shells(edges: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ A format says how its header lines read; everything about the atoms' lines is he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -224,7 +224,7 @@ def read_tables(stream: ByteStream, form: Format, notes: list[str]) -> Generator
 
 def frames_of(
     first: Table, tables: Generator[Table, None, None], build: Callable[[Table], Frames]
-) -> Iterator[Frames]:
+) -> Generator[Frames]:
     """Yields a block of frames for each table; closes the file also where one is refused."""
     with closing(tables):
         for table in chain([first], tables):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
@@ -277,7 +277,7 @@ def _run_of(first: dict[str, Any]) -> dict[str, Any]:
 
 def _blocks(
     container: _Ulm, header: Header, masses: NDArray[Any] | None, notes: list[str]
-) -> Iterator[Frames]:
+) -> Generator[Frames]:
     size = max(1, min(_BLOCK_FRAMES, _BLOCK_BYTES // (24 * len(header.atomic_numbers))))
     if masses is None:
         masses = atomic_masses[header.atomic_numbers]

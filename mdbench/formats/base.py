@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,8 @@ class Source:
         path: The file.
         format: Name of the format, as `vasprun.xml`.
         header: What is known before the first frame.
-        blocks: Yields the frames once, in order, in blocks of bounded size.
+        blocks: Yields the frames once, in order, in blocks of bounded size; closing it closes
+            the file.
         notes: Filled while reading: what was dropped or repaired, one sentence each.
         fraction: How much of the file has been read, 0 to 1, for a progress bar.
     """
@@ -111,7 +112,7 @@ class Source:
     path: Path
     format: str
     header: Header
-    blocks: Iterator[Frames]
+    blocks: Generator[Frames]
     notes: list[str]
     fraction: Callable[[], float]
 

@@ -7,7 +7,7 @@ found by their names and matched by step number. `X-1.ener` gives the mean tempe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -274,7 +274,7 @@ def _blocks(
     timed: bool,
     notes: list[str],
     files: ExitStack,
-) -> Iterator[Frames]:
+) -> Generator[Frames]:
     pending: list[dict[str, Any]] = []
     frames = chain(held, iter(positions.read, None))
     size = max(1, min(_BLOCK_FRAMES, _BLOCK_BYTES // (24 * len(held[0].labels))))

@@ -8,7 +8,7 @@ no time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class _Trajectory:
             code=f"{name} {version}".strip() or None,
         )
 
-    def blocks(self) -> Iterator[Frames]:
+    def blocks(self) -> Generator[Frames]:
         """Yields the frames once, in order, about 8 MB of coordinates at a time."""
         values = self._position.values
         size = max(_BLOCK_BYTES // (values.shape[1] * 24), 1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from itertools import chain, pairwise
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -78,22 +79,22 @@ class JoinedRun:
             return "not a time series"
         return "as stored" if self.header.unwrapped else "minimum image"
 
-    def blocks(self, source: Source) -> Iterator[tuple[Trajectory, Steps | None]]:
+    def blocks(self, source: Source) -> Generator[tuple[Trajectory, Steps | None]]:
         """Yields the frames of the next source, with their MD step counters where known."""
-        first, blocks = _first_two_frames(source)
-        self._join(source, first)
-        new_source = True
-        for stated in blocks:
-            check_cells(stated.cells, first_frame=self.n_frames)
-            _check_numbers(stated, self.n_frames)
-            frames = self._without_repeats(source.header, stated, new_source)
-            if frames.n_frames:
-                times = self._times(source.header, frames, new_source)
-                positions = self._positions(source.header, frames)
-                yield _trajectory(source.header, frames, positions, times), frames.steps
-                self.n_frames += frames.n_frames
-            self._last, self._last_scaled = _last_frame(stated), source.header.scaled
-            new_source = False
+        header = source.header
+        with closing(source.blocks):
+            first, blocks = _first_two_frames(source)
+            self._join(source, first)
+            for new_source, stated in zip(chain([True], repeat(False)), blocks, strict=False):
+                check_cells(stated.cells, first_frame=self.n_frames)
+                _check_numbers(stated, self.n_frames)
+                frames = self._without_repeats(header, stated, new_source)
+                if frames.n_frames:
+                    times = self._times(header, frames, new_source)
+                    positions = self._positions(header, frames)
+                    yield _trajectory(header, frames, positions, times), frames.steps
+                    self.n_frames += frames.n_frames
+                self._last, self._last_scaled = _last_frame(stated), header.scaled
         self.notes.extend(f"{source.path.name}: {note}" for note in source.notes)
 
     def _join(self, source: Source, first: Frames) -> None:

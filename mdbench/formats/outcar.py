@@ -8,7 +8,7 @@ printed twice; the ab initio forces and energy are taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -162,7 +162,7 @@ class _Reader:
         self.ready: list[dict[str, Any]] = []
         self.ended = False
 
-    def blocks(self) -> Iterator[Frames]:
+    def blocks(self) -> Generator[Frames]:
         """The steps in blocks of at most 1024 and about 8 MB of coordinates."""
         room = max(1, min(1024, (1 << 23) // (24 * self.n_atoms)))
         with self.stream:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -433,7 +433,7 @@ class _Reader:
         widths = [9, 3 * n_atoms, 3 * n_atoms, 9, 3 * n_atoms, 1]
         self.columns = np.cumsum([0, *widths])
 
-    def blocks(self) -> Iterator[Frames]:
+    def blocks(self) -> Generator[Frames]:
         """The steps in blocks of at most 1024 and about 8 MB of coordinates."""
         room = max(1, min(1024, (1 << 23) // (24 * self.n_atoms)))
         buffer, self.rest = self.rest, b""

@@ -7,7 +7,7 @@ steps in some versions and stored frames in others, so they only serve to find j
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -372,7 +372,7 @@ class _Reader:
         self.head = self.first = head
         self.room = max(1, min(1024, (1 << 23) // (24 * head.n_atoms)))
 
-    def blocks(self) -> Iterator[Frames]:
+    def blocks(self) -> Generator[Frames]:
         """The frames in blocks of at most 1024 and about 8 MB of coordinates."""
         self._use(self.head.length)
         with self.stream:
@@ -387,7 +387,7 @@ class _Reader:
                 self.final = not piece
         self._finish()
 
-    def _window(self) -> Iterator[Frames]:
+    def _window(self) -> Generator[Frames]:
         """The complete frames of the buffer, which keeps what comes after them."""
         text = np.frombuffer(self.buffer, dtype=np.uint8)
         at = 0

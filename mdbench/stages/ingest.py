@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,9 +84,10 @@ def run(
     end_ps = 0.0
     with writer:
         for index, path in enumerate(sources):
-            with located(path):
+            with located(path), ExitStack() as stack:
                 source = open_source(path, hints)
-                for block, steps in joined.blocks(source):
+                blocks = stack.enter_context(closing(joined.blocks(source)))
+                for block, steps in blocks:
                     if audit is None:
                         numbers = source.header.atomic_numbers
                         audit = IntegrityAudit(numbers, time_axis=joined.time_axis)

@@ -56,9 +56,13 @@ def random_cell(rng):
 
 def random_frames(rng, n_frames, n_atoms, *, moves=5.0, strain=0.0):
     """Atoms that move a little or many cells from frame to frame."""
-    cells = random_cell(rng) * (1.0 + strain * rng.normal(size=(n_frames, 3, 3)))
+    cells = [random_cell(rng)]
+    while len(cells) < n_frames:
+        cell = cells[0] * (1.0 + strain * rng.normal(size=(3, 3)))
+        if abs(np.linalg.det(cell)) > 30.0:
+            cells.append(cell)
     start = rng.normal(size=(n_atoms, 3)) * 5.0
-    return start + moves * rng.normal(size=(n_frames, n_atoms, 3)), cells
+    return start + moves * rng.normal(size=(n_frames, n_atoms, 3)), np.array(cells)
 
 
 def assert_same(found: PairCounts, expected):
@@ -74,7 +78,7 @@ def test_every_method_counts_what_the_twin_counts(seed, moves, strain):
     positions, cells = random_frames(rng, 4, 7, moves=moves, strain=strain)
     species = rng.integers(0, 3, 7)
     expected = twin(positions, cells, species, 7.0, DR)
-    assert expected[0].sum() > 500
+    assert expected[0].sum() > 100
     for method in METHODS:
         assert_same(count_pairs(positions, cells, species, 7.0, DR, method=method), expected)
     assert_same(pair_counts_torch.count_pairs(positions, cells, species, 7.0, DR), expected)
@@ -199,7 +203,7 @@ def test_a_right_peer_counts_the_same():
 @settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, method=st.sampled_from(METHODS))
 def test_invariances(seed, method):
-    """Translation, order of atoms, lattice vectors added to atoms, choice of the lattice vectors."""
+    """Translation, order of atoms, lattice vectors added to atoms, other lattice vectors."""
     rng = np.random.default_rng(seed)
     positions, cells = random_frames(rng, 3, 6)
     species = rng.integers(0, 2, 6)
@@ -256,7 +260,7 @@ ONE_FRAME = {
         ({"positions": np.zeros((1, 2))}, r"\(frames, atoms, 3\)"),
         ({"cells": np.zeros((1, 3, 3))}, "frame 0: cell"),
         ({"cells": np.full((1, 3, 3), np.nan)}, "frame 0: cell"),
-        ({"cells": np.eye(3)[None] * np.inf}, "frame 0: cell"),
+        ({"cells": np.full((1, 3, 3), np.inf)}, "frame 0: cell"),
         ({"cells": np.eye(3)}, "cells: expected shape"),
         ({"species": np.array([0, -1])}, "integers from 0"),
         ({"species": np.array([0])}, "species"),

@@ -193,6 +193,23 @@ def test_first_peak_of_a_parabola_is_exact():
     assert_allclose([peak.position, peak.height], [2.213, 3.0], rtol=1e-10, atol=0)
 
 
+def test_noise_does_not_split_the_first_peak():
+    rng = np.random.default_rng(8)
+    r = 0.05 * np.arange(120) + 0.025
+    truth = 4.0 * np.exp(-0.5 * ((r - 2.5) / 0.25) ** 2) + 1.8 * (r > 4.0)
+    for _ in range(20):
+        peak = first_peak(r, rng.poisson(8.0 * truth) / 8.0)
+        assert abs(peak.position - 2.5) < 0.3
+        assert 3.5 < peak.height < 7.0
+
+
+def test_a_single_pair_at_a_tiny_distance_is_no_shell():
+    r = 0.05 * np.arange(120) + 0.025
+    g = 3.0 * np.exp(-0.5 * ((r - 2.5) / 0.25) ** 2)
+    g[1] = 5.0  # few counts in a small shell
+    assert abs(first_peak(r, g).position - 2.5) < 0.01
+
+
 def test_no_peak_where_g_does_not_rise_or_does_not_fall():
     r = 0.05 * np.arange(40) + 0.025
     assert first_peak(r, np.full(40, 0.9)) is None
@@ -200,9 +217,8 @@ def test_no_peak_where_g_does_not_rise_or_does_not_fall():
 
 
 def test_first_shells_of_rock_salt():
-    na = FCC
-    cl = FCC + [0.5, 0.0, 0.0]
-    salt = crystal(np.concatenate([na, cl]), 5.637, [11] * 4 + [17] * 4)
+    chloride = FCC + np.array([0.5, 0.0, 0.0])
+    salt = crystal(np.concatenate([FCC, chloride]), 5.637, [11] * 4 + [17] * 4)
     shells = first_peaks(radial_distribution(salt, r_max=6.0, dr=0.05))
     assert list(shells) == ["total", "Cl-Cl", "Cl-Na", "Na-Na"]
     assert_allclose(shells["Cl-Na"].coordination, 6.0, rtol=1e-12, atol=0)

@@ -332,9 +332,12 @@ def test_a_full_disk_is_one_line(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_missing_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="cannot be written: No such file"):
-        write_frames(tmp_path / "none" / "out.extxyz", [trajectory()])
+def test_a_folder_that_is_missing_is_made_and_a_file_in_its_place_is_one_line(tmp_path):
+    write_frames(tmp_path / "none" / "out.extxyz", [trajectory()])
+    assert (tmp_path / "none" / "out.extxyz").is_file()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written: File exists"):
+        write_frames(tmp_path / "file" / "out.extxyz", [trajectory()])
 
 
 def test_nothing_to_write_is_refused(tmp_path):

@@ -1,5 +1,8 @@
 """Continuation runs as one time series, and what the user may and must say about time."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +18,7 @@ CELL = np.array([[5.0, 0, 0], [1.0, 4.5, 0], [-0.5, 0.8, 5.5]])
 SYMBOLS = ["Li", "Li", "S"]
 
 
-def flight(n_frames: int, seed: int = 0) -> np.ndarray:
+def flight(n_frames, seed=0):
     """(n_frames, 3, 3) Å, unwrapped: atoms fly through the cell at 0.4 to 0.7 Å a frame."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=(3, 3))
@@ -24,7 +27,7 @@ def flight(n_frames: int, seed: int = 0) -> np.ndarray:
     return start + np.arange(n_frames)[:, None, None] * steps
 
 
-def wrap(positions: np.ndarray) -> np.ndarray:
+def wrap(positions):
     """Fractional coordinates inside the cell."""
     scaled = positions @ np.linalg.inv(CELL)
     return scaled - np.floor(scaled)
@@ -229,18 +232,19 @@ def test_an_interval_that_contradicts_the_file(tmp_path) -> None:
     assert same.provenance.notes == ()
 
 
-def fake(run, **header):
+def fake(run, **known):
     """A source in memory, without times of its own."""
-    header = Header(np.array([3, 3, 16]), **header)
+    header = Header(np.array([3, 3, 16]), **known)
     cells = np.tile(CELL, (len(run), 1, 1))
-    return Source("fake", "fake", header, iter([Frames(run, cells)]), [], lambda: 1.0)
+    return Source(Path("fake"), "fake", header, (f for f in [Frames(run, cells)]), [], lambda: 1.0)
 
 
 def test_a_temperature_and_a_timestep_that_contradict_the_file() -> None:
-    for flag, stated, known in (
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("--temperature 900 K", {"temperature_k": 900.0}, {"temperature_k": 800.0}),
         ("--timestep-fs 2 fs", {"timestep_fs": 2.0}, {"timestep_fs": 1.0}),
-    ):
+    ]
+    for flag, stated, known in cases:
         with pytest.raises(InputError, match=f"{flag} contradicts the file"):
             list(JoinedRun(**stated, frame_interval_fs=1.0).blocks(fake(flight(3), **known)))
         forced = JoinedRun(**stated, frame_interval_fs=1.0, force=True)
@@ -334,7 +338,7 @@ def test_runs_of_other_timesteps_but_one_interval(tmp_path) -> None:
     parts = [(run[:4], 2.0, np.arange(0, 20, 5)), (run[4:], 1.0, np.arange(0, 40, 10))]
     for part, timestep, steps in parts:
         source = fake(part, timestep_fs=timestep)
-        source.blocks = iter([Frames(part, np.tile(CELL, (4, 1, 1)), steps=steps)])
+        source.blocks = (f for f in [Frames(part, np.tile(CELL, (4, 1, 1)), steps=steps)])
         times += [block.times_ps for block, _ in joined_run.blocks(source)]
     assert furthest(np.concatenate(times), np.arange(8) * 0.01) < 1e-12
 
@@ -363,7 +367,7 @@ def test_unknown_blocks_sizes_give_the_same() -> None:
         source = fake(run)
         parts = [run[i : i + size] for i in range(0, 17, size)]
         source.header = Header(np.array([3, 3, 16]), scaled=True)
-        source.blocks = iter([Frames(wrap(p), np.tile(CELL, (len(p), 1, 1))) for p in parts])
+        source.blocks = (Frames(wrap(p), np.tile(CELL, (len(p), 1, 1))) for p in parts)
         blocks = [b for b, _ in JoinedRun(frame_interval_fs=2.0).blocks(source)]
         results.append(
             (

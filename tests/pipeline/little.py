@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -60,7 +61,7 @@ def wrapped(run: Trajectory) -> Trajectory:
     return dataclasses.replace(run, positions=run.wrapped_positions())
 
 
-def _scaled(run: Trajectory) -> np.ndarray:
+def _scaled(run):
     return np.einsum("fai,ij->faj", run.wrapped_positions(), np.linalg.inv(CELL))
 
 
@@ -73,7 +74,7 @@ def _exported(name: str) -> Callable[[Path, Trajectory], Path]:
     return write
 
 
-def write_vasprun(folder: Path, run: Trajectory, name: str = "vasprun.xml") -> Path:
+def write_vasprun(folder: Path, run: Any, name: str = "vasprun.xml") -> Path:
     """A vasprun.xml of a finished run."""
 
     def rows(label, values):
@@ -108,7 +109,7 @@ def write_vasprun(folder: Path, run: Trajectory, name: str = "vasprun.xml") -> P
     return path
 
 
-def write_outcar(folder: Path, run: Trajectory) -> Path:
+def write_outcar(folder: Path, run: Any) -> Path:
     """What an OUTCAR of a finished run says about its steps."""
     text = (
         " vasp.6.4.2 complex\n executed on Linux date 2026.01.01\n"
@@ -137,7 +138,7 @@ def write_outcar(folder: Path, run: Trajectory) -> Path:
     return path
 
 
-def write_cp2k(folder: Path, run: Trajectory) -> Path:
+def write_cp2k(folder: Path, run: Any) -> Path:
     """Positions, and beside them the cells, forces and velocities."""
     files = {
         "pos": run.wrapped_positions(),
@@ -161,7 +162,7 @@ def write_cp2k(folder: Path, run: Trajectory) -> Path:
     return folder / "run-pos-1.xyz"
 
 
-def write_h5md(folder: Path, run: Trajectory) -> Path:
+def write_h5md(folder: Path, run: Any) -> Path:
     """H5MD as pyh5md writes it, in ps."""
     path = folder / "run.h5md"
     with h5py.File(path, "w") as file:

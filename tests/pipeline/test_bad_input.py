@@ -5,7 +5,6 @@ import gzip
 import lzma
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 
 from mdbench.store import read_trajectory
 from tests.pipeline import little
-from tests.pipeline.little import CELL, FORMS, little_run
+from tests.pipeline.little import FORMS, little_run
 from tests.pipeline.test_ingest import error_of
 
 INTERVAL = ("--frame-interval-fs", "20")
@@ -27,7 +26,7 @@ INTERVAL = ("--frame-interval-fs", "20")
 def refused(mdbench, tmp_path):
     """Runs a command that must fail; the line that it prints."""
 
-    def call(*args, words=(), names=None, output=tmp_path / "never.h5") -> str:
+    def call(*args, words=(), names=None, output=tmp_path / "never.h5"):
         listed = {*tmp_path.iterdir()}
         options = ("-o", output) if output is not None else ()
         done = mdbench(*args, *options)
@@ -45,7 +44,7 @@ def refused(mdbench, tmp_path):
 
 
 @pytest.fixture
-def trajectory(tmp_path, mdbench) -> Path:
+def trajectory(tmp_path, mdbench):
     """A sound trajectory file."""
     output = tmp_path / "sound.h5"
     source = FORMS["extxyz"].write(tmp_path, little_run())
@@ -153,7 +152,7 @@ def test_cut_off_files(name, share, packed, tmp_path, mdbench) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("name", FORMS)
 def test_bytes_that_were_changed(name, seed, tmp_path, mdbench) -> None:
     """Read as they are or refused in one line; never a traceback, never another shape."""
@@ -594,7 +593,7 @@ def test_files_that_cannot_be_read(trajectory, tmp_path, refused, request) -> No
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("limit", [0, 3000, 9000])
+@pytest.mark.parametrize("limit", [0, 9000], ids=["at once", "in the middle"])
 def test_a_full_disk(name, limit, tmp_path, mdbench) -> None:
     """A process whose files may not grow past a limit, at the start and in the middle."""
     run = little_run(300)
@@ -753,16 +752,9 @@ def test_foreign_hdf5_files_that_lead_elsewhere(kind, tmp_path, refused) -> None
 
 
 def test_a_trajectory_is_not_a_foreign_file_and_the_other_way_round(
-    trajectory, tmp_path, refused, mdbench
+    trajectory, tmp_path, refused
 ) -> None:
     foreign = little.write_h5md(tmp_path, little_run())
     for command in ("info", "rdf"):
         refused(command, foreign, words=["mdbench ingest"], output=None)
-    again = mdbench("ingest", trajectory, "-o", tmp_path / "again.h5")
-    assert again.status in (0, 2)
-    assert again.err.count("\n") <= 1 or again.status == 0
-
-
-def test_atoms_of_the_little_run_stay_in_a_sound_cell() -> None:
-    assert np.linalg.det(CELL) > 100.0
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0
+    refused("ingest", trajectory, words=["already an mdbench trajectory"])

@@ -29,8 +29,10 @@ from mdbench.analysis.pairs import (
 from mdbench.errors import InputError
 from mdbench.trajectory import Trajectory
 
-#: Shells are told apart in g averaged over this width (Å), so that noise does not split them.
+#: Shells are told apart in g averaged over this width (Å), so that noise does not split them …
 _SMOOTHING = 0.25
+#: … and begin beyond this distance (Å): nearer, a single count makes a large g.
+_SHORTEST_BOND = 0.5
 #: The name of g(r) of all atoms as one species, next to pairs such as "Li-S".
 TOTAL = "total"
 
@@ -225,8 +227,8 @@ def pool(distributions: Sequence[RadialDistribution]) -> RadialDistribution:
 def first_peak(r: FloatArray, g: FloatArray) -> Peak | None:
     """The first maximum of g(r); None where g does not rise above 1 and fall below it again.
 
-    The highest bin of the first stretch of r in which g, averaged over 0.25 Å, is above 1; by the
-    parabola through it and its two neighbors.
+    The highest bin of the first stretch beyond 0.5 Å in which g, averaged over 0.25 Å, is above 1;
+    by the parabola through it and its two neighbors.
 
     Args:
         r: (n_bins,) Å, equally spaced.
@@ -268,9 +270,9 @@ def coordination_number(
 ) -> float | None:
     """Neighbors in the first shell: ∫ 4πr² ρ g dr up to the first minimum, ρ that of the neighbors.
 
-    The minimum is the lowest bin between the first stretch of r in which g, averaged over 0.25 Å,
-    is above 1 and the next one. None where there is no such stretch, or where g still falls at
-    r_max.
+    The minimum is the lowest bin between the first stretch beyond 0.5 Å in which g, averaged over
+    0.25 Å, is above 1 and the next one. None where there is no such stretch, or where g still
+    falls at r_max.
 
     Args:
         distribution: g(r).
@@ -294,8 +296,11 @@ def coordination_number(
 
 
 def _first_stretch(r: FloatArray, g: FloatArray) -> tuple[int, int] | None:
-    """(start, stop) of the first bins with smooth g > 1; None where there are none or no end."""
-    above = _smooth(r, g) > 1.0
+    """(start, stop) of the first bins beyond `_SHORTEST_BOND` whose smooth g is above 1.
+
+    None where there are none, or no end of them.
+    """
+    above = (_smooth(r, g) > 1.0) & (r > _SHORTEST_BOND)
     if not above.any():
         return None
     start = int(above.argmax())

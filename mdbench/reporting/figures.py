@@ -88,7 +88,7 @@ def rdf_figure(
         if not rows:
             main.set_xlabel("$r$ (Å)")
         if title:
-            figure.suptitle(_plain(title), fontsize=8)
+            figure.suptitle(plain(title), fontsize=8)
     return figure
 
 
@@ -98,7 +98,7 @@ def _draw(
     axes.axhline(1.0, color="0.6", linewidth=0.5, linestyle=(0, (4, 3)), zorder=0)
     for (label, g), color in zip(curves.items(), cycle(COLORS), strict=False):
         if pair in g:
-            axes.plot(r, g[pair], color=color, label=_plain(label))
+            axes.plot(r, g[pair], color=color, label=plain(label))
     half = 0.5 * (r[1] - r[0]) if len(r) > 1 else 0.0
     axes.set_xlim(0.0, float(r[-1]) + half)
     axes.margins(y=0.12)
@@ -106,7 +106,7 @@ def _draw(
     axes.locator_params(axis="y", nbins=4)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name as it is: file names and materials are no mathematics."""
     return text.replace("$", r"\$")
 

@@ -5,6 +5,7 @@
 The same seeds give the same files. The time stamp is left out of the gzip headers.
 """
 
+import dataclasses
 import gzip
 import sys
 from pathlib import Path
@@ -55,22 +56,29 @@ def extxyz(run: Trajectory) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _run(model: HoppingModel, seed: int) -> Trajectory:
+    return ion_conductor(
+        model,
+        250,
+        np.random.default_rng(seed),
+        temperature_k=TEMPERATURE_K,
+        frame_interval_fs=FRAME_INTERVAL_FS,
+    )
+
+
 def main(folder: Path) -> None:
     """Writes all samples into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = HoppingModel()
-    runs = [
-        ion_conductor(
-            model,
-            250,
-            np.random.default_rng(seed),
-            temperature_k=TEMPERATURE_K,
-            frame_interval_fs=FRAME_INTERVAL_FS,
-        )
-        for seed in (1, 2)
-    ]
-    files = {f"li2s-800K-r{i}.XDATCAR.gz": xdatcar(run) for i, run in enumerate(runs, start=1)}
-    files["li2s-800K-forces.extxyz.gz"] = extxyz(runs[0][:25])
+    reference = HoppingModel()
+    swollen = dataclasses.replace(reference, lattice_constant=1.02 * reference.lattice_constant)
+    runs = {
+        "li2s-800K-r1": _run(reference, 1),
+        "li2s-800K-r2": _run(reference, 2),
+        "li2s-800K-toy-faithful": _run(reference, 3),
+        "li2s-800K-toy-swollen": _run(swollen, 4),
+    }
+    files = {f"{name}.XDATCAR.gz": xdatcar(run) for name, run in runs.items()}
+    files["li2s-800K-forces.extxyz.gz"] = extxyz(runs["li2s-800K-r1"][:25])
     for name, text in files.items():
         (folder / name).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
         print(folder / name)  # noqa: T201

@@ -596,7 +596,12 @@ class TrajectoryFile:
         return self._read(span, stride, self.fields)
 
     def blocks(
-        self, start: int = 0, stop: int | None = None, *, stride: int = 1, fields: bool = True
+        self,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        stride: int = 1,
+        fields: Sequence[str] | None = None,
     ) -> Iterator[Trajectory]:
         """Yields the frames of a range in blocks of bounded size.
 
@@ -604,14 +609,15 @@ class TrajectoryFile:
             start: First frame.
             stop: Frame after the last; the end by default.
             stride: Every how many frames.
-            fields: Also read velocities, forces, energies and stresses.
+            fields: Which of `self.fields` to read beside positions and cells; all by default.
         """
         first, last, _ = slice(start, stop).indices(self.n_frames)
         size = max(_BLOCK_BYTES // (self.n_atoms * 12), 1)
         size = max(size // stride, 1) * stride
         for begin in range(first, last, size):
             span = slice(begin, min(begin + size, last))
-            yield self._read(span, stride, self.fields if fields else ())
+            wanted = self.fields if fields is None else [f for f in fields if f in self.fields]
+            yield self._read(span, stride, wanted)
 
     def _read(self, span: slice, stride: int, fields: Sequence[str]) -> Trajectory:
         with reading(self.path):

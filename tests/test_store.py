@@ -220,7 +220,7 @@ def test_blocks_are_the_slice(tmp_path, start, stop, stride, per_block):
             joined = np.concatenate([getattr(b, name) for b in blocks])
             assert_array_equal(joined, getattr(expected, name), err_msg=name)
         assert_same_or_empty(file.read(start, stop, stride=stride), expected)
-        bare = list(file.blocks(start, stop, stride=stride, fields=False))
+        bare = list(file.blocks(start, stop, stride=stride, fields=()))
         assert all(b.forces is None and b.energies is None for b in bare)
     assert_same_or_empty(read_trajectory(path, slice(start, stop, stride)), expected)
 

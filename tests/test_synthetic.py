@@ -177,4 +177,4 @@ def test_samples_are_listed_with_their_checksums():
         p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in (DATA / "samples").iterdir()
     }
     assert listed == found
-    assert sum(p.stat().st_size for p in (DATA / "samples").iterdir()) < 600_000
+    assert sum(p.stat().st_size for p in (DATA / "samples").iterdir()) < 1_000_000

@@ -136,7 +136,7 @@ def _group(group: Group, config: RdfConfig, progress: Progress | None) -> GroupR
             histogram = PairHistogram(
                 file.atomic_numbers, r_max=config.r_max, dr=config.dr, threads=config.threads
             )
-            for block in file.blocks(used.first_frame, stride=config.stride, fields=False):
+            for block in file.blocks(used.first_frame, stride=config.stride, fields=()):
                 with located(path):
                     histogram.add(block.positions, block.cells, block.pbc)
                 if progress is not None:

@@ -15,12 +15,27 @@ from . import options
 
 @click.command()
 @click.argument("files", nargs=-1, type=options.PATH)
+@click.option(
+    "--against",
+    "references",
+    multiple=True,
+    type=options.PATH,
+    metavar="FILE",
+    help="Trajectories of the reference (repeatable, patterns): gives a verdict.",
+)
+@click.option(
+    "--require",
+    type=click.Choice(["stable"]),
+    help="With --against: exit status 1 unless every verdict is this.",
+)
 @options.run_folder
 @options.settings(RdfConfig)
 @options.results
 @options.talk
 def command(
     files: tuple[Path, ...],
+    references: tuple[Path, ...],
+    require: str | None,
     run: Path | None,
     as_json: bool,
     csv: Path | None,
@@ -29,24 +44,31 @@ def command(
     force: bool,
     quiet: bool,
     **values: Any,
-) -> None:
+) -> int:
     """The radial distribution g(r): of all atoms, and of each pair of species.
 
     FILES are trajectories (.h5) or patterns; those of one source, material and temperature are
     replicas and are averaged. Without files: those of the run folder. All periodic images within
     --r-max count, also beyond half the cell.
 
+    With --against, the structure of each group is held against the reference's: how much g(r)
+    differs (rdf_mae), what noise alone would give, a verdict, and how runs failed.
+
     \b
       mdbench rdf traj.h5
+      mdbench rdf 'model/800K-r*.h5' --against 'reference/800K-r*.h5' --plot verdict.png
       mdbench rdf run-1.h5 run-2.h5 --plot rdf.png --csv rdf.csv
     """
     from mdbench.stages import rdf
 
     config = options.take(RdfConfig, values)
+    if not references and (require or config.all_metrics):
+        raise click.UsageError("--require and --all-metrics need --against")
     with options.progress_bar(quiet=quiet) as progress:
         report = rdf.run(
             files,
             config,
+            references=references,
             run_folder=run,
             output=output,
             csv=csv,
@@ -56,3 +78,5 @@ def command(
         )
     options.notes(report.notes, quiet=quiet)
     click.echo(json.dumps(report.as_json()) if as_json else report.as_text())
+    verdicts = {r.against.verdict.state for r in report.results if r.against is not None}
+    return 1 if require and verdicts != {require} else 0

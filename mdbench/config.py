@@ -94,8 +94,19 @@ class RdfConfig:
     )
     stride: int = setting(1, "Use every N-th frame.", metavar="N")
     threads: int = setting(1, "CPU threads.", metavar="N")
+    mobile: str | None = setting(
+        None,
+        "Element of the mobile ion. Default: of the file, else the first present of "
+        "Li, Na, Ag, Cu, K, H, Mg, F.",
+        metavar="SYMBOL",
+    )
+    threshold: float = setting(
+        0.02, "With --against: a model above this rdf_mae is unstable.", metavar="MAE"
+    )
+    all_metrics: bool = setting(False, "With --against: also the scales of other benchmarks.")
 
     def __post_init__(self) -> None:
+        require_positive("--threshold", self.threshold)
         require_positive("--r-max", self.r_max)
         require_positive("--dr", self.dr)
         require_positive("--skip-ps", self.skip_ps, zero=True)

@@ -29,7 +29,7 @@ OPTIONS = {
     "ingest": flags(IngestConfig) | {"--output", "--force"},
     "info": {"--json"},
     "convert": flags(ConvertConfig) | {"--output", "--force"},
-    "rdf": flags(RdfConfig) | RESULTS,
+    "rdf": flags(RdfConfig) | RESULTS | {"--against", "--require"},
     "report": {"--output", "--force"},
     "selftest": set(),
 }

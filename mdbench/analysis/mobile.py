@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
@@ -44,4 +45,4 @@ def framework(numbers: NDArray[Any], mobile: str | None) -> NDArray[Any]:
         mobile: Symbol of the mobile species; None where there is none.
     """
     others = numbers != (0 if mobile is None else atomic_numbers[mobile])
-    return (others if others.any() else ~others).nonzero()[0]
+    return np.flatnonzero(others if others.any() else ~others)

@@ -320,3 +320,29 @@ def _smooth(r: FloatArray, g: FloatArray) -> FloatArray:
 def _shells(edges: FloatArray) -> FloatArray:
     """(n_bins,) Å³, volumes of the spherical shells between the edges."""
     return np.asarray(4.0 / 3.0 * np.pi * np.diff(edges**3))
+
+
+def framework_curves(distribution: RadialDistribution, mobile: str) -> dict[str, FloatArray]:
+    """g(r) of the framework with itself, and of all pairs that hold a mobile ion.
+
+    Both are the mean of g over their pairs of atoms, so that the total g(r) is their mean, too.
+
+    Args:
+        distribution: g(r) of all pairs of species.
+        mobile: Symbol of the mobile ion; all other species are the framework.
+
+    Returns:
+        (n_bins,) each, by `framework` and `with mobile`; a kind without pairs is left out.
+    """
+    sums: dict[str, FloatArray] = {}
+    weights: dict[str, float] = {}
+    for name, g in distribution.g.items():
+        if name == TOTAL:
+            continue
+        a, b = name.split("-")
+        kind = "with mobile" if mobile in (a, b) else "framework"
+        orders = 1 if a == b else 2
+        weight = float(orders * distribution.n_atoms[a] * distribution.n_atoms[b])
+        sums[kind] = sums.get(kind, 0.0) + weight * g
+        weights[kind] = weights.get(kind, 0.0) + weight
+    return {kind: sums[kind] / weights[kind] for kind in sorted(sums)}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from typing import Any
 
 from mdbench.store import Input
 
@@ -54,6 +55,7 @@ class RdfSection:
         synthetic: The data were made up, by themselves or by their label.
         figure: PNG image.
         peaks: One row per pair.
+        comparison: What `mdbench rdf --against --json` prints so; None without a reference.
         settings: Settings of the stage.
         inputs: Files that the result was made from.
     """
@@ -68,6 +70,7 @@ class RdfSection:
     synthetic: bool
     figure: bytes
     peaks: Sequence[Peak]
+    comparison: Mapping[str, Any] | None
     settings: Mapping[str, object]
     inputs: Sequence[Input]
 
@@ -180,6 +183,7 @@ def _section(number: int, s: RdfSection) -> str:
             f"<h2>g(r) of {_text(name)}{mark}</h2>",
             f'<figure><img alt="g(r) of {_text(name)}, in total and by species pair" '
             f'src="data:image/png;base64,{image}"></figure>',
+            _verdict(s.comparison),
             peaks,
             '<p class="small">CN A-B: mean number of B around an A, up to the first minimum '
             "behind the peak</p>",
@@ -187,6 +191,44 @@ def _section(number: int, s: RdfSection) -> str:
             "</section>",
         ]
     )
+
+
+def _verdict(found: Mapping[str, Any] | None) -> str:
+    """The verdict with its reason, the numbers by pair, and how runs failed."""
+    if found is None:
+        return ""
+    rows = [
+        (_text(name), *_verdict_numbers(row))
+        for name, row in {
+            "total": found,
+            **found["per_pair"],
+            "framework": found["framework"],
+            "with mobile": found["with_mobile"],
+        }.items()
+        if row is not None
+    ]
+    reference = found["reference"]
+    lines = [
+        f'<p><strong class="verdict">{_text(found["verdict"])}</strong> against '
+        f"{_text(reference['source'])} ({_count(len(reference['files']), 'run')}): "
+        f"{_text(found['reason'])}. By rdf_mae alone, as in the literature: "
+        f"{_text(found['paper_verdict'])}.</p>",
+        *(
+            f"<p>Failure: {_text(e['mode'])} in run {int(e['run']) + 1}: {_text(e['message'])}</p>"
+            for e in found["evidence"]
+        ),
+        _table(("pair", "rdf_mae", "low", "high", "noise", "noise 95 %"), rows, n_words=1),
+        '<p class="small">rdf_mae: mean |g - g of the reference|, with its 95 % interval; noise: '
+        "what a perfect model would show at this amount of data</p>",
+    ]
+    return "\n".join(lines)
+
+
+def _verdict_numbers(row: Mapping[str, Any]) -> list[str]:
+    low, high = row["rdf_mae_interval"] or (None, None)
+    floor = row["noise_floor"] or {"expected": None, "q95": None}
+    numbers = (row["rdf_mae"], low, high, floor["expected"], floor["q95"])
+    return [_number(x, ".4f") for x in numbers]
 
 
 def _provenance(s: RdfSection) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mdbench.reporting.figures import PAGE_WIDTH, STYLE, plain
@@ -35,22 +37,28 @@ class VerdictCurves:
         reference: (n_bins,) each, g(r) of the reference by pair, `total` and `Li-S`, ….
         model: The same of the model.
         noise: (n_bins,) each, half the 95 % band of the difference of a perfect model.
-        state: The verdict.
-        title: Stands above the figure.
-        survival_ps: Times of the steps of the survival curve, ps; empty without a time axis.
-        surviving: Share of runs that survive from each of these times on.
-        length_ps: Length of the longest run.
+        comparison: What `mdbench rdf --against --json` prints as `comparison`.
+        name: Of the model's runs.
     """
 
     r: FloatArray
     reference: Mapping[str, FloatArray]
     model: Mapping[str, FloatArray]
     noise: Mapping[str, FloatArray]
-    state: str
-    title: str
-    survival_ps: Sequence[float] = ()
-    surviving: Sequence[float] = ()
-    length_ps: float = 0.0
+    comparison: Mapping[str, Any]
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Verdict and numbers in one line."""
+        found = self.comparison
+        parts = [f"rdf_mae {found['rdf_mae']:.4f}"]
+        if found["rdf_mae_interval"]:
+            parts.append("{:.4f} to {:.4f}".format(*found["rdf_mae_interval"]))
+        if found["noise_floor"]:
+            parts.append(f"noise 95 % {found['noise_floor']['q95']:.4f}")
+        mode = f" ({found['failure_mode']})" if found["failure_mode"] else ""
+        return f"{self.name}: {found['verdict']}{mode}; {', '.join(parts)}"
 
 
 def verdict_figure(curves: VerdictCurves) -> Figure:
@@ -61,17 +69,21 @@ def verdict_figure(curves: VerdictCurves) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(PAGE_WIDTH, 2.7 + 1.7 * rows))
         outer = GridSpec(1 + rows, 1, figure=figure, height_ratios=[2.4] + [1.6] * rows)
-        survives = bool(curves.survival_ps)
+        survival = curves.comparison["survival"]
         top = GridSpecFromSubplotSpec(1, 5, subplot_spec=outer[0])
-        _overlay(figure, top[:4] if survives else top[:], curves, "total", "all atoms", True, True)
-        if survives:
-            _survival(figure.add_subplot(top[4]), curves)
+        _overlay(figure, top[:4] if survival else top[:], curves, "total", "all atoms", True, True)
+        if survival:
+            _survival(figure.add_subplot(top[4]), survival)
         for row in range(rows):
             line = GridSpecFromSubplotSpec(1, columns, subplot_spec=outer[1 + row])
             for column, pair in enumerate(pairs[row * columns : (row + 1) * columns]):
                 lowest = (row + 1) * columns + column >= len(pairs)
                 _overlay(figure, line[column], curves, pair, pair, column == 0, lowest)
-        figure.suptitle(plain(curves.title), fontsize=8, color=_STATES.get(curves.state, "black"))
+        figure.suptitle(
+            plain(curves.title),
+            fontsize=8,
+            color=_STATES.get(curves.comparison["verdict"], "black"),
+        )
     return figure
 
 
@@ -101,7 +113,9 @@ def _overlay(
     below.axhline(0.0, color="0.6", linewidth=0.5)
     below.plot(r, curves.model[pair] - curves.reference[pair], color=_MODEL, linewidth=0.8)
     below.set_xlim(0.0, float(r[-1] + 0.5 * (r[1] - r[0])))
-    below.locator_params(axis="y", nbins=3)
+    reach = float(max(np.abs(curves.model[pair] - curves.reference[pair]).max(), band.max(), 1e-3))
+    below.set_ylim(-1.2 * reach, 1.2 * reach)
+    below.yaxis.set_major_locator(MaxNLocator(nbins=2, symmetric=True))
     if leftmost:
         above.set_ylabel("$g(r)$")
         below.set_ylabel("$\\Delta g$")
@@ -112,11 +126,14 @@ def _overlay(
         below.legend(loc="upper left", fontsize=6)
 
 
-def _survival(axes: Axes, curves: VerdictCurves) -> None:
-    times = [0.0, *curves.survival_ps, curves.length_ps]
-    shares = [1.0, *curves.surviving]
-    axes.step(times, [*shares, shares[-1]], where="post", color=_MODEL)
-    axes.set_xlim(0.0, curves.length_ps)
+def _survival(axes: Axes, survival: Mapping[str, Any]) -> None:
+    times = [*survival["times_ps"], survival["end_ps"]]
+    steps = {name: [*survival[name], survival[name][-1]] for name in ("survival", "low", "high")}
+    axes.fill_between(
+        times, steps["low"], steps["high"], step="post", color=_NOISE, alpha=0.45, linewidth=0
+    )
+    axes.step(times, steps["survival"], where="post", color=_MODEL)
+    axes.set_xlim(0.0, max(times[-1], 1e-9))
     axes.set_ylim(0.0, 1.05)
-    axes.set_title("surviving runs", loc="left", pad=3)
+    axes.set_title("share of sound runs", loc="left", pad=3)
     axes.set_xlabel("time (ps)")

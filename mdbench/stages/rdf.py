@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mdbench.analysis.rdf import PairHistogram, RadialDistribution, first_peaks, pool
+from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
-from mdbench.errors import InputError, located
+from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
+from mdbench.stages.against import Against, against
 from mdbench.stages.runs import Group, expand, grouped, trajectories_in
+from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
     Dataset,
     Input,
-    TrajectoryFile,
     check_output,
     input_of,
     read_result,
     write_result,
 )
-from mdbench.units import FS_IN_PS
-
-#: Runs of at least this length leave out the first of these; shorter ones a share (ps).
-_LONG_RUN_PS, _LONG_RUN_SKIP_PS, _SHORT_RUN_SHARE = 50.0, 15.0, 0.3
-
-Progress = Callable[[float, str], None]
-
-
-@dataclass(frozen=True)
-class UsedRun:
-    """Which part of a trajectory a result was made from."""
-
-    path: Path
-    first_frame: int
-    n_frames: int
-    skip_ps: float
-    time_axis: bool
 
 
 @dataclass(frozen=True)
@@ -49,8 +33,8 @@ class GroupResult:
 
     group: Group
     pooled: RadialDistribution
-    each: tuple[RadialDistribution, ...]
-    runs: tuple[UsedRun, ...]
+    runs: tuple[RunStructure, ...]
+    against: Against | None = None
 
 
 @dataclass
@@ -75,6 +59,7 @@ def run(
     files: Sequence[Path],
     config: RdfConfig,
     *,
+    references: Sequence[Path] = (),
     run_folder: Path | None = None,
     output: Path | None = None,
     csv: Path | None = None,
@@ -87,6 +72,7 @@ def run(
     Args:
         files: Trajectories or patterns; none means those of the run folder.
         config: Bins, equilibration, threads.
+        references: Trajectories or patterns of the reference that the others are held against.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: HDF5 file for the result of the one group. Without files each group is written
             to its place in the run folder.
@@ -114,8 +100,16 @@ def run(
         raise InputError(
             "-o takes one group", found="; ".join(g.name for g in groups), remedy="name its files"
         )
+    known = [
+        (reference, _group(reference, config, progress, closely=True).runs)
+        for reference in grouped(expand(references))
+    ]
     for group in groups:
-        result = _group(group, config, progress)
+        result = _group(group, config, progress, closely=bool(known))
+        if known:
+            found = against(group, result.runs, known, config)
+            result = replace(result, against=found)
+            report.notes.extend(f"{group.name}: {note}" for note in found.notes)
         report.results.append(result)
         target = output if folder is None or output is not None else _place(folder, group)
         if target is not None and not _already_done(target, result, config, force or output):
@@ -128,56 +122,11 @@ def run(
     return report
 
 
-def _group(group: Group, config: RdfConfig, progress: Progress | None) -> GroupResult:
-    each, runs = [], []
-    for path in group.paths:
-        with TrajectoryFile(path) as file:
-            used = _used_part(file, config)
-            histogram = PairHistogram(
-                file.atomic_numbers, r_max=config.r_max, dr=config.dr, threads=config.threads
-            )
-            for block in file.blocks(used.first_frame, stride=config.stride, fields=()):
-                with located(path):
-                    histogram.add(block.positions, block.cells, block.pbc)
-                if progress is not None:
-                    n_read = histogram.n_frames * config.stride
-                    progress(n_read / max(used.n_frames * config.stride, 1), path.name)
-        each.append(histogram.result())
-        runs.append(used)
-    return GroupResult(group, pool(each), tuple(each), tuple(runs))
-
-
-def _used_part(file: TrajectoryFile, config: RdfConfig) -> UsedRun:
-    """Which frames are left once equilibration is left out."""
-    times = file.times_ps - file.times_ps[0]
-    interval_fs = file.frame_interval_fs
-    if interval_fs is None:
-        skip_ps, first = 0.0, 0
-        if config.skip_ps and file.n_frames > 1:
-            raise InputError(
-                "--skip-ps", where=file.path, expected="a trajectory with a time axis", found="none"
-            )
-    else:
-        length_ps = float(times[-1]) + interval_fs * FS_IN_PS
-        skip_ps = config.skip_ps if config.skip_ps is not None else default_skip_ps(length_ps)
-        first = int(np.searchsorted(times, skip_ps - 1e-9))
-    n_frames = len(range(first, file.n_frames, config.stride))
-    if n_frames == 0:
-        raise InputError(
-            "no frames left after equilibration",
-            where=file.path,
-            expected=f"a run longer than {skip_ps:g} ps",
-            found=f"{times[-1]:g} ps",
-            remedy="a smaller --skip-ps",
-        )
-    return UsedRun(file.path, first, n_frames, skip_ps, interval_fs is not None)
-
-
-def default_skip_ps(length_ps: float) -> float:
-    """Equilibration to leave out, ps: 15 of runs of 50 or more, else 30 % of the run."""
-    if length_ps >= _LONG_RUN_PS - 1e-6:
-        return _LONG_RUN_SKIP_PS
-    return _SHORT_RUN_SHARE * length_ps
+def _group(
+    group: Group, config: RdfConfig, progress: Progress | None, *, closely: bool = False
+) -> GroupResult:
+    runs = [read_run(path, config, closely=closely, progress=progress) for path in group.paths]
+    return GroupResult(group, pool([run.whole for run in runs]), tuple(runs))
 
 
 def _place(folder: Path, group: Group) -> Path:
@@ -187,7 +136,8 @@ def _place(folder: Path, group: Group) -> Path:
 
 
 def _inputs(result: GroupResult) -> list[Input]:
-    return [input_of(run.path, "trajectory") for run in result.runs]
+    runs = [*result.runs, *(result.against.runs if result.against else ())]
+    return [input_of(run.path, "trajectory") for run in runs]
 
 
 def _already_done(target: Path, result: GroupResult, config: RdfConfig, force: object) -> bool:
@@ -214,10 +164,17 @@ def _write(path: Path, result: GroupResult, config: RdfConfig) -> None:
     }
     for pair, g in pooled.g.items():
         datasets[f"g/{pair}"] = Dataset(g, "", bins)
-        stacked = np.array([one.g[pair] for one in result.each])
+        stacked = np.array([run.whole.g[pair] for run in result.runs])
         datasets[f"runs/{pair}"] = Dataset(stacked, "", ("run", "bin"))
+    compared = result.against
+    if compared is not None:
+        for pair, band in compared.band.items():
+            datasets[f"noise/{pair}"] = Dataset(band, "", bins)
+        for pair, g in compared.pooled.g.items():
+            datasets[f"reference/{pair}"] = Dataset(g, "", bins)
     attributes = {
         "observable": "rdf",
+        "comparison": None if compared is None else compared.as_json(),
         "source": group.source,
         "material": group.material,
         "temperature_k": group.temperature_k,
@@ -266,6 +223,7 @@ def _json(result: GroupResult, config: RdfConfig) -> dict[str, Any]:
             for run in result.runs
         ],
         "settings": {**stamp(config), "skip_ps": [run.skip_ps for run in result.runs]},
+        **({} if result.against is None else {"comparison": result.against.as_json()}),
     }
 
 
@@ -273,13 +231,42 @@ def _text(result: GroupResult) -> str:
     frames = sum(run.n_frames for run in result.runs)
     skipped = sorted({run.skip_ps for run in result.runs})
     head = f"{result.group.name}, {len(result.runs)} run(s), {frames} frames"
-    if any(run.time_axis for run in result.runs):
+    if any(run.length_ps is not None for run in result.runs):
         head += " after " + " and ".join(f"{s:g}" for s in skipped) + " ps of equilibration"
+    if result.against is not None:
+        return f"{head}\n{_verdict_text(result.against)}"
     rows: list[list[Cell]] = []
     for pair, peak in _peaks(result).items():
         rows.append([pair, peak["r"], peak["height"], peak["coordination"], peak["reverse"]])
     table = text_table(("pair", "peak (A)", "height", "CN A-B", "CN B-A"), rows)
     return f"{head}\n{table}"
+
+
+def _verdict_text(found: Against) -> str:
+    """The verdict, the numbers behind it by pair, and how the runs failed."""
+    lines = [
+        f"against {found.reference.name}, {len(found.runs)} run(s)",
+        f"verdict: {found.verdict.state} - {found.verdict.reason}",
+        f"rdf_mae alone, as in the literature: {found.verdict.paper}",
+    ]
+    if found.failures:
+        first = found.failures[0]
+        lines.append(f"failure: {first.mode} in run {first.run + 1}: {first.message}")
+    if found.pressure_gpa is not None:
+        lines.append("pressure: {:.2f} GPa, reference {:.2f} GPa".format(*found.pressure_gpa))
+    for name, value in found.metrics.items():
+        lines.append(f"{name}: {'undefined' if value is None else f'{value:.4g}'}")
+    rows: list[list[Cell]] = []
+    for pair, c in found.by_pair.items():
+        low, high = c.interval or (None, None)
+        floor = (None, None) if c.floor is None else (c.floor.expected, c.floor.q95)
+        rows.append([pair, *(_four(x) for x in (c.rdf_mae, low, high, *floor))])
+    header = ("pair", "rdf_mae", "low", "high", "noise", "noise 95 %")
+    return "\n".join([*lines, text_table(header, rows)])
+
+
+def _four(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"
 
 
 def _notes(results: Sequence[GroupResult]) -> list[str]:
@@ -310,6 +297,20 @@ def _all_pairs(results: Sequence[GroupResult]) -> list[str]:
 def _plot(path: Path, results: Sequence[GroupResult]) -> None:
     from mdbench.reporting.figures import rdf_figure, save
 
-    curves = {result.group.name: result.pooled.g for result in results}
+    compared = [result for result in results if result.against is not None]
+    if len(results) == 1 and compared:
+        from mdbench.reporting.verdict_figure import VerdictCurves, verdict_figure
+
+        found, pooled, name = results[0].against, results[0].pooled, results[0].group.name
+        assert found is not None
+        curves = VerdictCurves(
+            pooled.r, found.pooled.g, pooled.g, found.band, found.as_json(), name
+        )
+        save(verdict_figure(curves), path)
+        return
+    lines = {result.group.name: result.pooled.g for result in results}
+    for result in compared:
+        if result.against is not None:
+            lines[f"reference: {result.against.reference.name}"] = result.against.pooled.g
     title = results[0].group.name if len(results) == 1 else ""
-    save(rdf_figure(results[0].pooled.r, curves, title=title), path)
+    save(rdf_figure(results[0].pooled.r, lines, title=title), path)

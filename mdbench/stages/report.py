@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from numpy.typing import NDArray
 
 from mdbench.errors import InputError
 from mdbench.reporting.figures import STYLE, rdf_figure
 from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, render
+from mdbench.reporting.verdict_figure import VerdictCurves, verdict_figure
 from mdbench.store import Result, check_output, read_result, written
 from mdbench.version import __version__
 
@@ -99,6 +102,7 @@ def _rdf_section(path: Path, name: str, result: Result) -> RdfSection:
                 "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
             ),
             figure=_png(result),
+            comparison=known.get("comparison"),
             peaks=[_peak(pair, known["peaks"][pair]) for pair in known["peaks"]],
             settings=result.config,
             inputs=result.inputs,
@@ -120,15 +124,26 @@ def _peak(pair: str, stored: Mapping[str, float | None]) -> Peak:
 
 
 def _png(result: Result) -> bytes:
-    g = {name.removeprefix("g/"): v for name, v in result.datasets.items() if name[:2] == "g/"}
-    g = {"total": g.pop("total"), **g}
-    r = result.datasets["r"]
+    r, g = result.datasets["r"], _curves(result, "g/")
     if r.ndim != 1 or any(values.shape != r.shape for values in g.values()):
         raise ValueError("arrays of different lengths")
     image = io.BytesIO()
+    comparison = result.attributes.get("comparison")
     with mpl.rc_context(STYLE):
-        rdf_figure(r, {"": g}).savefig(image, format="png", dpi=200)
+        if comparison is None:
+            figure = rdf_figure(r, {"": g})
+        else:
+            reference, noise = _curves(result, "reference/"), _curves(result, "noise/")
+            name = str(result.attributes["source"])
+            figure = verdict_figure(VerdictCurves(r, reference, g, noise, comparison, name))
+        figure.savefig(image, format="png", dpi=200)
     return image.getvalue()
+
+
+def _curves(result: Result, place: str) -> dict[str, NDArray[Any]]:
+    """(n_bins,) arrays by pair, all atoms first."""
+    found = {n.removeprefix(place): v for n, v in result.datasets.items() if n.startswith(place)}
+    return {"total": found.pop("total"), **found}
 
 
 def _line(section: RdfSection) -> str:
@@ -137,4 +152,9 @@ def _line(section: RdfSection) -> str:
     first = next((p for p in section.peaks if p.pair == "total"), None)
     peak = "" if first is None or first.position is None else f", first peak {first.position:.3f} A"
     mark = " (synthetic data: not a material)" if section.synthetic else ""
-    return f"g(r) of {section.material}{temperature}, {section.source}{peak}{mark}"
+    name = f"{section.material}{temperature}, {section.source}"
+    if section.comparison is not None:
+        mode = section.comparison["failure_mode"]
+        why = "" if mode is None else f" ({mode})"
+        return f"verdict on {name}: {section.comparison['verdict']}{why}{mark}"
+    return f"g(r) of {name}{peak}{mark}"

@@ -105,9 +105,14 @@ def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
 def _replicas(a: Group, b: Group) -> bool:
     if (a.source, a.material) != (b.source, b.material):
         return False
-    if a.temperature_k is None or b.temperature_k is None:
-        return a.temperature_k is b.temperature_k
-    return abs(a.temperature_k - b.temperature_k) < _SAME_TEMPERATURE
+    return same_temperature(a.temperature_k, b.temperature_k)
+
+
+def same_temperature(a: float | None, b: float | None) -> bool:
+    """Whether two temperatures (K) are one; an unknown one is only the same as another unknown."""
+    if a is None or b is None:
+        return a is b
+    return abs(a - b) < _SAME_TEMPERATURE
 
 
 def _source(path: Path, run: Path | None) -> str | None:

@@ -60,6 +60,7 @@ def section():
             Peak("S-S", None, None, None, None),
         ],
         settings={"r_max": 6.0, "skip_ps": None},
+        comparison=None,
         inputs=[Input("800K-r0.h5", "trajectory", "ab" * 32)],
     )
 

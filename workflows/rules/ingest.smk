@@ -1,13 +1,38 @@
-rule ingest:
+INGEST = (
+    "{MDBENCH:q} ingest {input:q} -o {output:q} --material {wildcards.material:q}"
+    " --temperature {wildcards.temperature} --frame-interval-fs {params.interval}"
+    " --mobile {params.mobile:q} --label {params.label:q} --quiet"
+)
+
+
+def sample_file(wildcards):
+    """The file of one run."""
+    source = wildcards.get("model", "reference")
+    runs = SAMPLES[wildcards.material]["sources"][source][wildcards.temperature]
+    return HOME / runs[int(wildcards.replica)]
+
+
+rule ingest_reference:
     input:
-        lambda w: HOME / SAMPLES[w.material]["runs"][w.temperature][int(w.replica)],
+        sample_file,
     output:
         f"{RUN}/reference/{{material}}/{{temperature}}K-r{{replica}}.h5",
     params:
         interval=lambda w: SAMPLES[w.material]["frame_interval_fs"],
-        label=lambda w: SAMPLES[w.material]["label"],
         mobile=lambda w: SAMPLES[w.material]["mobile"],
+        label="synthetic",
     shell:
-        "{MDBENCH:q} ingest {input:q} -o {output:q} --material {wildcards.material:q}"
-        " --temperature {wildcards.temperature} --frame-interval-fs {params.interval}"
-        " --mobile {params.mobile:q} --label {params.label:q}"
+        INGEST
+
+
+rule ingest_model:
+    input:
+        sample_file,
+    output:
+        f"{RUN}/rollouts/{{model}}/{{material}}/{{temperature}}K-r{{replica}}.h5",
+    params:
+        interval=lambda w: SAMPLES[w.material]["frame_interval_fs"],
+        mobile=lambda w: SAMPLES[w.material]["mobile"],
+        label=lambda w: f"{w.model} (synthetic)",
+    shell:
+        INGEST

@@ -1,9 +1,10 @@
 rule report:
     input:
         [
-            f"{RUN}/observables/reference/{material}/rdf-{temperature}K.h5"
+            f"{RUN}/observables/{source}/{material}/rdf-{temperature}K.h5"
             for material, sample in SAMPLES.items()
-            for temperature in sample["runs"]
+            for source, runs in sample["sources"].items()
+            for temperature in runs
         ],
     output:
         f"{RUN}/report/index.html",

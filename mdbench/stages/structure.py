@@ -1,0 +1,138 @@
+"""The structure of one run, read from its file: g(r) block by block, what each window shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from mdbench.analysis.rdf import PairHistogram, RadialDistribution
+from mdbench.analysis.windows import RunWindows, WindowedRun
+from mdbench.config import RdfConfig
+from mdbench.errors import InputError, located
+from mdbench.store import TrajectoryFile
+from mdbench.units import EV_PER_ANGSTROM3_IN_GPA, FS_IN_PS
+
+#: Consecutive blocks that a run is cut into, to see how much its g(r) scatters.
+_N_BLOCKS = 10
+#: Runs of at least this length leave out the first of these; shorter ones a share (ps).
+_LONG_RUN_PS, _LONG_RUN_SKIP_PS, _SHORT_RUN_SHARE = 50.0, 15.0, 0.3
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class RunStructure:
+    """g(r) of one run, and what a verdict needs beside it.
+
+    Attributes:
+        path: The file.
+        n_frames: Frames used.
+        skip_ps: Equilibration left out before them.
+        length_ps: Time that they stand for; None without a time axis.
+        whole: g(r) of all of them.
+        blocks: g(r) of consecutive blocks of them; one block unless read closely.
+        windows: What each picosecond shows; None unless read closely.
+        pressure_gpa: Mean pressure; None where stresses are not stored, or not read closely.
+    """
+
+    path: Path
+    n_frames: int
+    skip_ps: float
+    length_ps: float | None
+    whole: RadialDistribution
+    blocks: tuple[RadialDistribution, ...]
+    windows: RunWindows | None
+    pressure_gpa: float | None
+
+
+def read_run(
+    path: Path, config: RdfConfig, *, closely: bool = False, progress: Progress | None = None
+) -> RunStructure:
+    """Reads the frames of a run after its equilibration, once, in bounded memory.
+
+    Args:
+        path: A trajectory file.
+        config: Bins, equilibration, threads.
+        closely: Also collect what a verdict needs.
+        progress: Called with the share done and the name of the file.
+    """
+    with TrajectoryFile(path) as file, located(path):
+        first, skip_ps = _first_frame(file, config)
+        n_frames = len(range(first, file.n_frames, config.stride))
+        windows = None
+        if closely:
+            windows = WindowedRun(
+                file.atomic_numbers,
+                config.r_max,
+                config.dr,
+                mobile=config.mobile or file.provenance.mobile,
+                threads=config.threads,
+            )
+        edges = np.linspace(0, n_frames, min(_N_BLOCKS if closely else 1, n_frames) + 1)
+        whole = _histogram(file, config)
+        blocks, pressures = [], []
+        for start, stop in pairwise((first + config.stride * edges.astype(int)).tolist()):
+            part = _histogram(file, config)
+            wanted = ("stresses",) if closely else ()
+            for frames in file.blocks(start, stop, stride=config.stride, fields=wanted):
+                part.add(frames.positions, frames.cells, frames.pbc)
+                if windows is not None:
+                    windows.add(frames)
+                if frames.stresses is not None:
+                    pressures.append(-np.trace(frames.stresses, axis1=1, axis2=2) / 3.0)
+                if progress is not None:
+                    progress((whole.n_frames + part.n_frames) / n_frames, path.name)
+            blocks.append(part.result())
+            whole.merge(part)
+        interval = file.frame_interval_fs
+        return RunStructure(
+            path=path,
+            n_frames=n_frames,
+            skip_ps=skip_ps,
+            length_ps=None if interval is None else n_frames * config.stride * interval * FS_IN_PS,
+            whole=whole.result(),
+            blocks=tuple(blocks),
+            windows=None
+            if windows is None
+            else windows.result(end_reason=file.provenance.end_reason),
+            pressure_gpa=float(np.concatenate(pressures).mean()) * EV_PER_ANGSTROM3_IN_GPA
+            if pressures
+            else None,
+        )
+
+
+def default_skip_ps(length_ps: float) -> float:
+    """Equilibration to leave out, ps: 15 of runs of 50 or more, else 30 % of the run."""
+    if length_ps >= _LONG_RUN_PS - 1e-6:
+        return _LONG_RUN_SKIP_PS
+    return _SHORT_RUN_SHARE * length_ps
+
+
+def _histogram(file: TrajectoryFile, config: RdfConfig) -> PairHistogram:
+    return PairHistogram(file.atomic_numbers, config.r_max, config.dr, threads=config.threads)
+
+
+def _first_frame(file: TrajectoryFile, config: RdfConfig) -> tuple[int, float]:
+    """The first frame after equilibration, and the time that is left out, ps."""
+    interval = file.frame_interval_fs
+    if interval is None:
+        if config.skip_ps and file.n_frames > 1:
+            raise InputError("--skip-ps", expected="a trajectory with a time axis", found="none")
+        return 0, 0.0
+    times = file.times_ps - file.times_ps[0]
+    skip_ps = config.skip_ps
+    if skip_ps is None:
+        skip_ps = default_skip_ps(float(times[-1]) + interval * FS_IN_PS)
+    first = int(np.searchsorted(times, skip_ps - 1e-9))
+    if first >= file.n_frames:
+        raise InputError(
+            "no frames left after equilibration",
+            expected=f"a run longer than {skip_ps:g} ps",
+            found=f"{times[-1]:g} ps",
+            remedy="a smaller --skip-ps",
+        )
+    return first, skip_ps

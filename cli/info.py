@@ -30,3 +30,11 @@ def command(file: Path, as_json: bool, quiet: bool) -> None:
             )
             shown = "unknown" if text is None else text
             click.echo(f"{name if index == 0 else '':<{width}}  {shown}")
+
+
+def _shown(value: object) -> str:
+    """A fact in one line; what is nested deeper is for --json."""
+    if isinstance(value, dict):
+        plain = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
+        return ", ".join(f"{k} {v}" for k, v in plain.items()) or ", ".join(value)
+    return "unknown" if value is None else str(value)

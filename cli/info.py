@@ -25,10 +25,7 @@ def command(file: Path, as_json: bool, quiet: bool) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         for index, line in enumerate(value if isinstance(value, list) else [value]):
-            text = (
-                ", ".join(f"{k} {v}" for k, v in line.items()) if isinstance(line, dict) else line
-            )
-            shown = "unknown" if text is None else text
+            shown = _shown(line)
             click.echo(f"{name if index == 0 else '':<{width}}  {shown}")
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_masses
+from ase.geometry import find_mic
 from numpy.typing import ArrayLike, NDArray
 
 from mdbench.errors import InputError
@@ -244,6 +246,108 @@ def ion_conductor(
             unwrapped_by="as stored",
         ),
     )
+
+
+def swollen(run: Trajectory, factor: float) -> Trajectory:
+    """A run with all lengths times a factor: lattice mismatch."""
+    return _without_forces(run, positions=factor * run.positions, cells=factor * run.cells)
+
+
+def drifting(run: Trajectory, velocity: ArrayLike, *, start_ps: float = 0.0) -> Trajectory:
+    """A run whose whole cell moves from a time on: drift.
+
+    Args:
+        run: A sound run.
+        velocity: (3,) Å/ps.
+        start_ps: When it begins to move, ps.
+    """
+    elapsed = np.maximum(run.times_ps - start_ps, 0.0)
+    moved = elapsed[:, None, None] * np.asarray(velocity, dtype=float)
+    return _without_forces(run, positions=run.positions + moved)
+
+
+def fused(
+    run: Trajectory,
+    atoms: tuple[int, int],
+    distance: float,
+    *,
+    start_ps: float = 0.0,
+    stop_ps: float = math.inf,
+) -> Trajectory:
+    """A run in which two atoms stick together for a while: fusion.
+
+    The second atom is put next to the first one, in the direction of its own nearest image.
+
+    Args:
+        run: A sound run.
+        atoms: Which two.
+        distance: Between them, Å.
+        start_ps: First time at which they are together, ps.
+        stop_ps: First time at which they are not, ps.
+    """
+    first, second = atoms
+    positions = np.array(run.positions)
+    for frame in np.flatnonzero((run.times_ps >= start_ps) & (run.times_ps < stop_ps)):
+        cell = run.cells[frame]
+        apart, length = find_mic(positions[frame, second] - positions[frame, first], cell)
+        positions[frame, second] += apart * (distance / length - 1.0)
+    return _without_forces(run, positions=positions)
+
+
+def melted(
+    run: Trajectory, rng: np.random.Generator, *, step: float = 0.35, start_ps: float = 0.0
+) -> Trajectory:
+    """A run that is a fluid from a time on: its framework leaves the lattice, nothing fuses.
+
+    All atoms walk at random from where they are at that time. A step is taken where it brings no
+    two atoms nearer than 0.85 of how near their elements come in a usual frame of the run. The
+    center of mass stays where it is.
+
+    Args:
+        run: A sound run in an orthorhombic cell of constant size.
+        rng: Source of the random numbers.
+        step: Standard deviation of each coordinate of a step, of which there is one per frame, Å.
+        start_ps: When it melts, ps.
+    """
+    sides = np.diagonal(run.cells[0])
+    numbers = run.atomic_numbers
+    masses = atomic_masses[numbers] / atomic_masses[numbers].sum()
+    closest = {z: 0.85 * distances for z, distances in _closest(run, sides).items()}
+    positions = np.array(run.positions, dtype=np.float64)
+    first = int(np.searchsorted(run.times_ps, start_ps))
+    for frame in range(max(first, 1), run.n_frames):
+        now = positions[frame - 1].copy()
+        trials = now + rng.normal(0.0, step, now.shape)
+        for atom in rng.permutation(len(now)):
+            apart = now - trials[atom]
+            apart -= sides * np.rint(apart / sides)
+            near = np.einsum("ai,ai->a", apart, apart) < closest[numbers[atom]] ** 2
+            near[atom] = False
+            if not near.any():
+                now[atom] = trials[atom]
+        recoil = masses @ (now - positions[frame - 1])  # (3,) Å
+        positions[frame] = now - recoil
+    return _without_forces(run, positions=positions)
+
+
+def _closest(run: Trajectory, sides: FloatArray) -> dict[int, FloatArray]:
+    """By atomic number: (n_atoms,) Å, how near its atoms come to each atom, mean over frames."""
+    numbers = run.atomic_numbers
+    kinds = [int(z) for z in np.unique(numbers)]
+    least = np.zeros((len(kinds), len(kinds)))
+    for frame in run.positions:
+        apart = frame[:, None] - frame
+        apart -= sides * np.rint(apart / sides)
+        squared = np.einsum("abi,abi->ab", apart, apart) + np.diag(np.full(len(frame), np.inf))
+        of_kind = np.array([squared[numbers == z].min(axis=0) for z in kinds])  # (K, A)
+        least += np.sqrt([of_kind[:, numbers == z].min(axis=1) for z in kinds])
+    least /= run.n_frames
+    return {z: least[k][np.searchsorted(kinds, numbers)] for k, z in enumerate(kinds)}
+
+
+def _without_forces(run: Trajectory, **changes: Any) -> Trajectory:
+    """A run with other positions: what belonged to the old ones is left out."""
+    return replace(run, velocities=None, forces=None, energies=None, stresses=None, **changes)
 
 
 def _cubic_sites(basis: ArrayLike, repeats: int) -> FloatArray:

@@ -12,9 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbench.analysis.failures import find_failures
 from mdbench.analysis.integrity import IntegrityAudit
 from mdbench.analysis.rdf import radial_distribution
-from mdbench.synthetic import SHELLS, HoppingModel, ideal_gas, ion_conductor, lattice
+from mdbench.analysis.windows import RunWindows, WindowedRun
+from mdbench.synthetic import (
+    SHELLS,
+    HoppingModel,
+    drifting,
+    fused,
+    ideal_gas,
+    ion_conductor,
+    lattice,
+    melted,
+    swollen,
+)
 from mdbench.trajectory import Trajectory, Unwrapper
 
 FloatArray = NDArray[np.float64]
@@ -48,6 +60,7 @@ def all_controls(seed: int = 0) -> Iterator[Control]:
     for name, (fault, finding) in _FAULTS.items():
         yield _audit(name, fault(conductor), {finding})
     yield _unwrapping(rng)
+    yield from _failures(rng)
 
 
 def _ideal_gas(rng: np.random.Generator) -> Control:
@@ -104,6 +117,46 @@ def _unwrapping(rng: np.random.Generator) -> Control:
     return Control("unwrapping a wrapped walk", "error 0 A", f"error {error:.0e} A", error < 1e-9)
 
 
+def _failures(rng: np.random.Generator) -> Iterator[Control]:
+    """A sound model has no failure; each planted fault is the first one that is named."""
+    runs = [ion_conductor(HoppingModel(), 100, rng, temperature_k=800.0) for _ in range(3)]
+    reference = [_windows(run) for run in runs[:2]]
+    for name, (fault, mode) in {"sound model": (_unchanged, ""), **_MODEL_FAULTS}.items():
+        found = [f.mode for f in find_failures([_windows(fault(runs[2], rng))], reference)]
+        yield Control(
+            name,
+            mode or "no failure",
+            ", ".join(dict.fromkeys(found)) or "no failure",
+            found[:1] == [mode] if mode else not found,
+        )
+
+
+def _windows(run: Trajectory) -> RunWindows:
+    windows = WindowedRun(run.atomic_numbers, r_max=6.0, dr=0.05)
+    windows.add(run)
+    return windows.result()
+
+
+def _unchanged(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    return run
+
+
+def _swollen(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    return swollen(run, 1.02)
+
+
+def _fused(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    return fused(run, (0, run.n_atoms - 1), 0.9, start_ps=4.0, stop_ps=7.0)
+
+
+def _drifting(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    return drifting(run, (0.2, 0.1, 0.0), start_ps=2.0)
+
+
+def _melted(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    return melted(run, rng, start_ps=2.0)
+
+
 def _slow_clock(run: Trajectory) -> Trajectory:
     return dataclasses.replace(run, times_ps=2.0 * run.times_ps)
 
@@ -131,6 +184,14 @@ _FAULTS: dict[str, tuple[Callable[[Trajectory], Trajectory], str]] = {
     "wrapped input": (_wrapped, "wrapped"),
     "swapped species labels": (_swapped_labels, "species"),
     "atoms that change order": (_exchanged_atoms, "atom order"),
+}
+
+#: Planted fault of a model -> (how it is planted, the failure that must name it).
+_MODEL_FAULTS: dict[str, tuple[Callable[[Trajectory, np.random.Generator], Trajectory], str]] = {
+    "lattice swollen by 2 %": (_swollen, "lattice mismatch"),
+    "fused atoms": (_fused, "fusion"),
+    "drifting cell": (_drifting, "drift"),
+    "melted crystal": (_melted, "lattice mismatch"),
 }
 
 

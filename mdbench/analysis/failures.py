@@ -6,8 +6,8 @@ which they are named:
 * `exploded`: the run ended early and says so.
 * `fusion`: of the contacts of a pair of species in its first shell, more than 1e-4 and more than
   10 times the reference's share are nearer than 0.7 of the distance below which the reference
-  has 0.1 % of them, and more than one passage of two atoms (0.3 ps) makes; or the run ended early and says so. Without a reference: nearer than 0.6 of
-  the sum of the covalent radii.
+  has 0.1 % of them, and more than one passage of two atoms (0.3 ps) makes; or the run ended early
+  and says so. Without a reference: nearer than 0.6 of the sum of the covalent radii.
 * `drift`: the mass-weighted center of all atoms moved more than 0.5 Å and than three times as far
   as the reference's.
 * `lattice mismatch`: atoms of the framework leave their places (`lattice`), or the framework is
@@ -92,7 +92,7 @@ def find_failures(
         reference: Runs of the reference with the same elements and bins; None if there are none.
 
     Raises:
-        InputError: No runs, other elements, other bins.
+        InputError: A reference without frames; runs with other elements or bins.
     """
     known = [run for run in reference or () if len(run.start_ps)]
     with_frames = [run for run in model if len(run.start_ps)]
@@ -167,11 +167,13 @@ class _Contact:
 
     def n_near(self, run: RunWindows) -> IntArray:
         """(W,) contacts that are too near in each window."""
-        return np.asarray(run.counts[:, self.row, : self.near].sum(axis=1))
+        near: IntArray = run.counts[:, self.row, : self.near].sum(axis=1)
+        return near
 
     def n_all(self, run: RunWindows) -> IntArray:
         """(W,) contacts in each window, at least one."""
-        return np.maximum(run.counts[:, self.row, : self.shell].sum(axis=1), 1)
+        contacts: IntArray = np.maximum(run.counts[:, self.row, : self.shell].sum(axis=1), 1)
+        return contacts
 
 
 def _contacts(runs: Sequence[RunWindows], *, compare: bool) -> Iterator[_Contact]:
@@ -306,8 +308,8 @@ def _stretched(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> 
         return
     time = _first_stretched_ps(run, reference)
     message = (
-        f"the framework is stretched by {found.value:.4f} ± {found.error:.4f} "
-        f"(at most {1.0 + _STRETCH:g} or {1.0 - _STRETCH:g}), from {time:g} ps on"
+        f"the framework is {found.value:.4f} ± {found.error:.4f} times as wide as the reference's "
+        f"(at most {_STRETCH:g} from 1), from {time:g} ps on"
     )
     limit = 1.0 + np.copysign(_STRETCH, found.value - 1.0)
     yield Failure(

@@ -15,9 +15,10 @@ neighbors tells by how much (`memory`). Modes slower than the whole run stay uns
 
 Shape: Δg ~ N(0, C) makes mean |Δg| scatter as if it were the mean of m independent parts, and the
 estimate of its size scatters likewise: their ratio is that of two χ variables, whose quantile is
-an F quantile. m comes from the squared correlations of the bins, estimated without bias. (Draws
-from a C of few blocks have few directions and scatter by far too much: 1.4 times too high a q95
-with the rank two of three runs. Draws that take the size for known scatter too little.)
+an F quantile. m comes from the squared correlations of the bins, estimated without bias; noise
+that is slower than the blocks counts as a single part. (Draws from a C of few blocks have few
+directions and scatter by far too much: 1.4 times too high a q95 with the rank two of three runs.
+Draws that take the size for known scatter too little: 7 to 10 % exceed their q95.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, hyp2f1
+from scipy.special import gammaln
 from scipy.stats import f as f_distribution
 
 from mdbench.errors import InputError
@@ -47,6 +48,8 @@ _LONGEST_MEMORY = 0.25
 _LEAST_MEMORY = 0.5
 #: (d ln memory / d correlation)² / 2 where it is short: what its estimate adds to the scatter.
 _MEMORY_SCATTER = 3.6
+#: With fewer samples, a squared correlation has no unbiased estimate that is bounded.
+_FEWEST_ROWS = 4
 #: Noise that differs by less than this factor from what the clock says is not worth a doubt.
 _CLOCK_TOLERANCE = 1.5
 
@@ -99,10 +102,17 @@ class Floor:
 
 @dataclass(frozen=True)
 class _Size:
-    """Expected mean |Δg| of two runs, and how many independent runs this is known from."""
+    """Mean |Δg| of two runs.
+
+    Attributes:
+        expected: Its expectation.
+        n_independent: Independent runs that it is known from.
+        unseen: Share of the noise that is slower than the blocks.
+    """
 
     expected: float
     n_independent: float
+    unseen: float
 
 
 def mean_g(runs: Sequence[RunSample]) -> FloatArray:
@@ -149,9 +159,11 @@ def noise_floor(model: Sequence[RunSample], reference: Sequence[RunSample]) -> F
     unit = float(reference_lengths.mean())
     variance = pooled(reference_lengths / unit) + ratio * pooled(model_lengths / unit)
     expected = size.expected * math.sqrt(0.5 * variance)
+    scatter = (1.0 - size.unseen) ** 2 * _scatter(_contrasts(reference))
+    scatter += size.unseen**2 * (0.5 * math.pi - 1.0)  # as if it were a single mode
     return Floor(
         expected=expected,
-        q95=expected * _quantile(_independent_parts(_contrasts(reference)), size.n_independent),
+        q95=expected * _quantile(scatter, size.n_independent),
         single=size.expected,
         n_model=len(model),
         n_reference=len(reference),
@@ -242,6 +254,7 @@ def _memory_table(n_blocks: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _size(runs: Sequence[RunSample]) -> _Size | None:
+    """From the pairs of several runs, from the blocks of one; None for one of a single block."""
     if len(runs) > 1:
         lengths, _ = run_lengths(runs, runs)
         shares = lengths.mean() / lengths
@@ -249,7 +262,7 @@ def _size(runs: Sequence[RunSample]) -> _Size | None:
             np.abs(runs[a].g - runs[b].g).mean() / math.sqrt(0.5 * (shares[a] + shares[b]))
             for a, b in combinations(range(len(runs)), 2)
         ]
-        return _Size(float(np.mean(distances)), len(runs) - 1.0)
+        return _Size(float(np.mean(distances)), len(runs) - 1.0, unseen=0.0)
     blocks = runs[0].blocks
     if len(blocks) < 2:
         return None
@@ -258,7 +271,11 @@ def _size(runs: Sequence[RunSample]) -> _Size | None:
     deviation = np.sqrt(inflation * blocks.var(axis=0, ddof=1) / len(blocks))
     expected = _MEAN_ABS_NORMAL * math.sqrt(2.0) * float(deviation.mean())
     scatter = _MEMORY_SCATTER / len(blocks) if len(blocks) >= _FEWEST_FOR_MEMORY else 0.0
-    return _Size(expected / _mean_chi(n_independent), 1.0 / (1.0 / n_independent + scatter))
+    return _Size(
+        expected=expected / _mean_chi(n_independent),
+        n_independent=1.0 / (1.0 / n_independent + scatter),
+        unseen=max(0.0, 1.0 - 1.0 / inflation),
+    )
 
 
 def _contrasts(runs: Sequence[RunSample]) -> FloatArray:
@@ -282,8 +299,15 @@ def _orthonormal(n: int) -> FloatArray:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _quantile(m: float, n_independent: float) -> float:
-    """95 % quantile of mean |Δg| over its expectation, where that is known from few samples."""
+def _quantile(scatter: float, n_independent: float) -> float:
+    """95 % quantile of mean |Δg| over its expectation, where that is known from few samples.
+
+    Args:
+        scatter: Squared relative scatter of mean |Δg|; that of χ with m degrees of freedom is
+            1/(2m − 1/4), exact to 2 %.
+        n_independent: Samples that its expectation is known from.
+    """
+    m = 0.5 / scatter + 0.125
     known = m * n_independent
     ratio = float(f_distribution.ppf(0.95, m, known))
     return math.sqrt(ratio) * _mean_chi(known) / _mean_chi(m)
@@ -294,30 +318,39 @@ def _mean_chi(n: float) -> float:
     return math.exp(float(gammaln(0.5 * (n + 1.0)) - gammaln(0.5 * n))) * math.sqrt(2.0 / n)
 
 
-def _independent_parts(rows: FloatArray) -> float:
-    """m, into how many equal independent parts mean |x| falls, x normal with the rows' scatter.
+def _scatter(rows: FloatArray) -> float:
+    """Squared relative scatter of mean |x|, x normal with the covariance of the rows.
 
-    The squared relative scatter of mean |x| is v = Σ σ_i σ_j h(ρ_ij) / (Σ σ_i)², with
-    h = √(1 − ρ²) + ρ asin ρ − 1 ≈ ρ²/2 + (π/2 − 3/2) ρ⁴ (exact at both ends); that of m
-    independent parts, χ/√m, is 1/(2m − 1/4), exact to 2 %.
+    Σ σ_i σ_j h(ρ_ij) / (Σ σ_i)² with h = √(1 − ρ²) + ρ asin ρ − 1 ≈ ρ²/2 + (π/2 − 3/2) ρ⁴, which
+    is exact at both ends. Few rows make the powers of ρ too large; this is undone.
     """
+    n = len(rows)
     deviation = np.sqrt((rows**2).mean(axis=0))
     moving = deviation > 0.0
     if not moving.any():
-        return 1.0
+        return 0.5 * math.pi - 1.0
     scaled = rows[:, moving] / deviation[moving]
-    squared = np.interp((scaled.T @ scaled / len(rows)) ** 2, *_unbiased(len(rows)))
     shares = deviation[moving] / deviation.sum()
-    second, fourth = (float(shares @ power @ shares) for power in (squared, squared**2))
-    least = 0.5 * float((shares**2).sum())  # bins that are independent of each other
-    return 0.5 / max(0.5 * second + (0.5 * math.pi - 1.5) * fourth, least) + 0.125
+    squared = np.minimum((scaled.T @ scaled / n) ** 2, 1.0)  # (n_moving, n_moving)
+    fourth = float(shares @ squared**2 @ shares)
+    if n >= _FEWEST_ROWS:
+        by_chance = 3.0 / (n * (n + 2.0))  # ρ⁴ of independent bins
+        fourth = (fourth - by_chance) / (1.0 - by_chance)
+        squared = np.interp(squared, *_unbiased(n))
+    second = float(shares @ squared @ shares)
+    least = (0.5 * math.pi - 1.0) * float((shares**2).sum())  # of independent bins
+    return max(0.5 * second + (0.5 * math.pi - 1.5) * fourth, least)
 
 
 @lru_cache
 def _unbiased(n: int) -> tuple[FloatArray, FloatArray]:
-    """(r², unbiased ρ²) of n samples of mean zero (Olkin and Pratt 1958)."""
-    r_squared = np.linspace(0.0, 1.0, 2001)
-    if n < 4:  # the estimate has no lower bound
-        return r_squared, r_squared
+    """(r², unbiased ρ²) of n samples of mean zero.
+
+    1 − (n − 2)/(n − 1)·(1 − r²)·₂F₁(1, 1; (n + 1)/2; 1 − r²), Olkin and Pratt 1958; by its series.
+    """
+    r_squared = np.linspace(0.0, 1.0, 401)
     rest = 1.0 - r_squared
-    return r_squared, 1.0 - (n - 2.0) / (n - 1.0) * rest * hyp2f1(1.0, 1.0, 0.5 * (n + 1.0), rest)
+    powers = np.arange(1.0, 1001.0)
+    factors = np.cumprod(powers / (powers + 0.5 * (n - 1.0)))
+    series = 1.0 + rest[:, None] ** powers @ factors
+    return r_squared, 1.0 - (n - 2.0) / (n - 1.0) * rest * series

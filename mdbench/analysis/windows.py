@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import groupby
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdbench.analysis.mobile import framework, mobile_species
 from mdbench.analysis.pair_counts import count_pairs
-from mdbench.analysis.pairs import FloatArray, IntArray, PairCounts, species_pairs
+from mdbench.analysis.pairs import FloatArray, IntArray, PairCounts, bin_count, species_pairs
 from mdbench.analysis.rdf import PairHistogram, RadialDistribution
 from mdbench.trajectory import Trajectory
 
@@ -62,7 +63,7 @@ class RunWindows:
         time_axis: Whether the frames are a time series.
         n_frames: (W,) number of frames.
         counts: (W, n_pairs, n_bins) as `PairCounts.counts`.
-        total: Counts of all windows.
+        total: Counts of all windows; None without frames.
         drift: (W,) Å, farthest distance in the window of the mass-weighted center of all atoms
             from where it was in the first frame.
         origin: (n_framework, 3) Å, positions in the first frame.
@@ -278,13 +279,10 @@ class WindowedRun:
             end_reason: Why the run ended early, as its `Provenance` says.
             end_ps: When the run ended, ps; by default the last frame.
         """
-        windows, n_framework = self._windows, len(self._framework)
-        n_bins = windows[0].counts.counts.shape[1] if windows else 0
-        total = None
-        for window in windows:
-            total = window.counts if total is None else total + window.counts
-        first = self._first
-        end_ps = self._end_ps if end_ps is None else end_ps
+        windows, n_windows = self._windows, len(self._windows)
+        shape = (n_windows, len(self._framework))
+        bins = (n_windows, len(self._pairs), bin_count(self.r_max, self.dr))
+        first = self._first or _FirstFrame(0.0, np.zeros((len(self._numbers), 3)), np.eye(3))
         return RunWindows(
             atomic_numbers=self._numbers,
             framework=self._framework,
@@ -293,20 +291,16 @@ class WindowedRun:
             dr=self.dr,
             window_ps=self._window_ps,
             start_ps=np.array([w.start_ps for w in windows]),
-            end_ps=end_ps,
-            time_axis=first is not None and self._end_ps > first.time_ps,
+            end_ps=self._end_ps if end_ps is None else end_ps,
+            time_axis=self._end_ps > first.time_ps,
             n_frames=np.array([w.counts.n_frames for w in windows], dtype=np.int64),
-            counts=np.array([w.counts.counts for w in windows]).reshape(
-                -1, len(self._pairs), n_bins
-            ),
-            total=total,
+            counts=np.array([w.counts.counts for w in windows], dtype=np.int64).reshape(bins),
+            total=reduce(add, (w.counts for w in windows)) if windows else None,
             drift=np.array([w.drift for w in windows]),
-            origin=np.zeros((n_framework, 3))
-            if first is None
-            else first.positions[self._framework],
-            cell=np.eye(3) if first is None else first.cell,
-            moved=np.array([w.moved for w in windows]).reshape(-1, n_framework, 3),
-            squares=np.array([w.squares for w in windows]).reshape(-1, n_framework),
+            origin=first.positions[self._framework],
+            cell=first.cell,
+            moved=np.array([w.moved for w in windows]).reshape(*shape, 3),
+            squares=np.array([w.squares for w in windows]).reshape(shape),
             approaches={
                 f"{self._elements[a]}-{self._elements[b]}": tuple(known)
                 for (a, b), known in zip(self._pairs, self._approaches, strict=True)
@@ -353,5 +347,4 @@ def _in_cell(part: Trajectory, cell: FloatArray) -> NDArray[Any]:
 
 
 def _joined(index: int, windows: list[_Window]) -> _Window:
-    first, *rest = windows
-    return replace(sum(rest, start=first), index=index)
+    return replace(reduce(add, windows), index=index)

@@ -14,7 +14,13 @@ from mdbench.analysis.mobile import mobile_species
 from mdbench.analysis.noise import RunSample
 from mdbench.analysis.rdf import TOTAL, RadialDistribution, framework_curves, pool
 from mdbench.analysis.scales import other_scales
-from mdbench.analysis.stability import Comparison, Verdict, classify, compare
+from mdbench.analysis.stability import (
+    Comparison,
+    Verdict,
+    classify,
+    compare,
+    compare_halves,
+)
 from mdbench.analysis.survival import Survival, survival
 from mdbench.analysis.windows import RunWindows
 from mdbench.config import RdfConfig
@@ -93,6 +99,8 @@ class Against:
 
 
 _KINDS = ("framework", "with mobile")
+#: Noise of the model over that of the reference, or its inverse, that is worth a note.
+_ODD_NOISE = 3.0
 
 
 def against(
@@ -122,6 +130,7 @@ def against(
         )
         for pair in shared
     }
+    notes += _noise_notes(by_pair[TOTAL], _samples(known, sides[1], TOTAL))
     failures: list[Failure] = []
     if runs[0].whole.n_atoms.keys() == known[0].whole.n_atoms.keys():
         failures = find_failures(_windows(runs), _windows(known))
@@ -186,6 +195,25 @@ def _notes(runs: Sequence[RunStructure], known: Sequence[RunStructure]) -> list[
     ]
     if ours.keys() != theirs.keys():
         notes.append("other elements: only pairs that both have are compared, failures not sought")
+    return notes
+
+
+def _noise_notes(total: Comparison, reference: Sequence[RunSample]) -> list[str]:
+    """What is odd about the noise: frames worth less than their time, a reference that drifts."""
+    notes = []
+    ratio = 1.0 if total.floor is None else total.floor.noise_ratio
+    if not 1.0 / _ODD_NOISE < ratio < _ODD_NOISE:
+        notes.append(
+            f"blocks of the model's runs scatter {ratio:.2g} times as much (variance) as the "
+            "reference's of the same length: frames that repeat, or motion of another speed; the "
+            "noise floor counts it"
+        )
+    halves = compare_halves(reference)
+    if halves is not None and halves.floor is not None and halves.rdf_mae > halves.floor.q95:
+        notes.append(
+            f"first and second halves of the reference differ by {halves.rdf_mae:.4f}, more than "
+            f"noise ({halves.floor.q95:.4f}): is it equilibrated (--skip-ps)?"
+        )
     return notes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,23 @@ def _group(
     group: Group, config: RdfConfig, progress: Progress | None, *, closely: bool = False
 ) -> GroupResult:
     runs = [read_run(path, config, closely=closely, progress=progress) for path in group.paths]
+    for one, other in combinations(runs, 2):
+        if _same_frames(one.whole, other.whole):
+            raise InputError(
+                "the same frames twice",
+                where=other.path,
+                expected="independent replicas",
+                found=f"those of {one.path}",
+                remedy="name each run once",
+            )
     return GroupResult(group, pool([run.whole for run in runs]), tuple(runs))
+
+
+def _same_frames(one: RadialDistribution, other: RadialDistribution) -> bool:
+    """Whether two runs have the same counts of every pair, which no two replicas have."""
+    pairs = one.counts.keys() & other.counts.keys()
+    something = any(one.counts[p].any() for p in pairs)
+    return something and all(np.array_equal(one.counts[p], other.counts[p]) for p in pairs)
 
 
 def _place(folder: Path, group: Group) -> Path:

@@ -127,6 +127,18 @@ def test_the_reference_must_be_of_the_same_temperature(files, tmp_path):
         rdf.run([files["good-0"]], RdfConfig(), references=[hot])
 
 
+def test_pressures_stand_beside_each_other(tmp_path):
+    """Stress is positive under tension: 0.01 eV/Å³ of it is a pressure of -1.6 GPa."""
+    paths = []
+    for seed, tension in ((1, 0.01), (2, -0.02)):
+        trajectory = ion_conductor(MODEL, 30, np.random.default_rng(seed))
+        stresses = np.tile(tension * np.eye(3), (30, 1, 1))
+        paths.append(tmp_path / f"{seed}.h5")
+        write_trajectory(paths[-1], dataclasses.replace(trajectory, stresses=stresses))
+    found = rdf.run(paths[:1], RdfConfig(), references=paths[1:]).results[0].against
+    np.testing.assert_allclose(found.pressure_gpa, [-1.602177, 3.204353], rtol=1e-6, atol=0)
+
+
 def test_a_copy_is_no_replica(files, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(files["reference-0"].read_bytes())

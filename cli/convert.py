@@ -12,7 +12,7 @@ from mdbench.config import ConvertConfig
 from . import options
 
 
-@click.command()
+@click.command(short_help="Write a trajectory for another code.")
 @click.argument("file", type=options.PATH)
 @click.option("-o", "--output", required=True, type=options.PATH, help="File to write.")
 @options.settings(ConvertConfig)

@@ -10,7 +10,7 @@ import click
 from . import options
 
 
-@click.command()
+@click.command(short_help="Say what an HDF5 file of mdbench holds.")
 @click.argument("file", type=options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @options.talk

@@ -12,7 +12,7 @@ from mdbench.config import IngestConfig
 from . import options
 
 
-@click.command()
+@click.command(short_help="Read trajectory files of other codes.")
 @click.argument("sources", nargs=-1, required=True, type=options.PATH)
 @click.option("-o", "--output", required=True, type=options.PATH, help="Trajectory to write (.h5).")
 @options.settings(IngestConfig)

@@ -13,7 +13,7 @@ from mdbench.config import RdfConfig
 from . import options
 
 
-@click.command()
+@click.command(short_help="Show g(r); with --against, the stability verdict.")
 @click.argument("files", nargs=-1, type=options.PATH)
 @click.option(
     "--against",

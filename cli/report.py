@@ -9,7 +9,7 @@ import click
 from . import options
 
 
-@click.command()
+@click.command(short_help="Write one page about a run folder.")
 @click.argument("run", type=options.PATH)
 @click.option(
     "-o", "--output", type=options.PATH, help="Folder of the page.  [default: RUN/report]"

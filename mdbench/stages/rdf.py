@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
-from mdbench.stages.against import Against, against
 from mdbench.stages.runs import Group, expand, grouped, trajectories_in
 from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
@@ -26,6 +25,9 @@ from mdbench.store import (
     read_result,
     write_result,
 )
+
+if TYPE_CHECKING:
+    from mdbench.stages.against import Against
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def run(
     for group in groups:
         result = _group(group, config, progress, closely=bool(known))
         if known:
+            from mdbench.stages.against import against
+
             found = against(group, result.runs, known, config)
             result = replace(result, against=found)
             report.notes.extend(f"{group.name}: {note}" for note in found.notes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from mdbench.analysis.windows import RunWindows, WindowedRun
 from mdbench.config import RdfConfig
 from mdbench.errors import InputError, located
 from mdbench.store import TrajectoryFile
+from mdbench.trajectory import Trajectory
 from mdbench.units import EV_PER_ANGSTROM3_IN_GPA, FS_IN_PS
 
 #: Consecutive blocks that a run is cut into, to see how much its g(r) scatters.
@@ -78,7 +80,8 @@ def read_run(
         for start, stop in pairwise((first + config.stride * edges.astype(int)).tolist()):
             part = _histogram(file, config)
             wanted = ("stresses",) if closely else ()
-            for frames in file.blocks(start, stop, stride=config.stride, fields=wanted):
+            stored = file.blocks(start, stop, stride=config.stride, fields=wanted)
+            for frames in _read_ahead(stored, config.threads):
                 part.add(frames.positions, frames.cells, frames.pbc)
                 if windows is not None:
                     windows.add(frames)
@@ -110,6 +113,18 @@ def default_skip_ps(length_ps: float) -> float:
     if length_ps >= _LONG_RUN_PS - 1e-6:
         return _LONG_RUN_SKIP_PS
     return _SHORT_RUN_SHARE * length_ps
+
+
+def _read_ahead(blocks: Iterator[Trajectory], threads: int) -> Iterator[Trajectory]:
+    """The blocks; with several threads the next one is read while one is worked on."""
+    if threads < 2:
+        yield from blocks
+        return
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 def _histogram(file: TrajectoryFile, config: RdfConfig) -> PairHistogram:

@@ -103,6 +103,8 @@ def progress_bar(*, quiet: bool) -> Iterator[Callable[[float, str], None] | None
 
         def update(share: float, text: str) -> None:
             bar.set_description_str(text, refresh=False)
-            bar.update(max(share - bar.n, 0.0))
+            if share < bar.n:  # the next file
+                bar.reset()
+            bar.update(share - bar.n)
 
         yield update

@@ -29,7 +29,6 @@ from mdbench.units import FS_IN_PS, PS_IN_FS
 from mdbench.version import __version__
 
 SCHEMA = 1
-KINDS = ("trajectory", "observables")
 
 #: gzip, shuffle, fletcher32, szip, n-bit, scale-offset, lzf: what every h5py has.
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}

@@ -6,7 +6,7 @@ digits fit 19 places and 10^k is exact (k ≤ 22), and Python's own `float` wher
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,23 @@ def scan_numbers(
     return count, i, n_hard
 
 
+def settle_hard(text: Bytes, hard: NDArray[np.int64], out: NDArray[np.float64]) -> int | None:
+    """Reads the numbers that `scan_numbers` left to `float`; the index of the first infinite one.
+
+    Args:
+        text: (n_bytes,) the text.
+        hard: (n, 3) as `scan_numbers` fills it.
+        out: Contiguous, of any shape; receives the numbers.
+    """
+    flat = out.reshape(-1)
+    infinite = None
+    for index, first, last in hard.tolist():
+        flat[index] = float(text[first:last].tobytes().lower().replace(b"d", b"e"))
+        if infinite is None and not math.isfinite(flat[index]):
+            infinite = int(index)
+    return infinite
+
+
 def parse_numbers(
     text: bytes | bytearray | memoryview | Bytes,
     n: int,
@@ -169,9 +186,7 @@ def parse_numbers(
     at = start
     while done < n:
         count, at, n_hard = scan_numbers(view, at, stop, out[done:], hard)
-        for index, first, last in hard[:n_hard].tolist():
-            token: Any = view[first:last].tobytes().lower().replace(b"d", b"e")
-            out[done + index] = float(token)
+        settle_hard(view, hard[:n_hard], out[done:])
         done += count
         if n_hard < len(hard):
             break

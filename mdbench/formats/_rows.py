@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mdbench.compiled import compiled
 from mdbench.errors import InputError
-from mdbench.formats._numbers import scan_numbers
+from mdbench.formats._numbers import scan_numbers, settle_hard
 from mdbench.formats._stream import ByteStream
 from mdbench.formats.base import Frames
 
@@ -109,14 +109,8 @@ def numbers_of_lines(lines: list[bytes], n: int) -> FloatArray | None:
     hard = np.empty((out.size, 3), dtype=np.int64)
     words = np.empty(len(lines), dtype=np.uint64)
     what, _, _, n_hard = scan_rows(text, 0, np.array([[_NUMBERS, n]]), out, words, hard)
-    _settle(text, out, hard[:n_hard])
+    settle_hard(text, hard[:n_hard], out)
     return out if what == _READ and np.isfinite(out).all() else None
-
-
-def _settle(text: NDArray[np.uint8], out: FloatArray, hard: NDArray[np.int64]) -> None:
-    """Has `float` read the numbers that were left to it."""
-    for index, first, last in hard.tolist():
-        out.flat[index] = float(text[first:last].tobytes().lower().replace(b"d", b"e"))
 
 
 class Layout:
@@ -300,11 +294,9 @@ class _Reader:
                 return False
             self._hold(self.text + b"\n")
         if n_hard:
-            hard = self.hard[:n_hard]
-            _settle(self.view, values, hard)
-            large = hard[~np.isfinite(values.flat[hard[:, 0]]), 0]
-            if large.size:
-                raise self._bad_line(layout, int(large[0]) // layout.n_values, None)
+            infinite = settle_hard(self.view, self.hard[:n_hard], values)
+            if infinite is not None:
+                raise self._bad_line(layout, infinite // layout.n_values, None)
         self.at = line
         return True
 

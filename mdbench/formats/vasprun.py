@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mdbench.compiled import compiled
 from mdbench.errors import InputError
-from mdbench.formats._numbers import Bytes, scan_numbers
+from mdbench.formats._numbers import Bytes, scan_numbers, settle_hard
 from mdbench.formats._stream import PIECE, ByteStream
 from mdbench.formats.base import FloatArray, Frames, Header, Hints, Source
 from mdbench.trajectory import element_number
@@ -405,16 +405,6 @@ class _Settings:
             code=f"VASP {self.version}" if self.version else "VASP",
             thermostat=self.thermostat,
         )
-
-
-def settle_hard(text: Bytes, hard: NDArray[np.int64], out: FloatArray) -> int | None:
-    """Reads numbers that `scan_numbers` left to Python; the index of one that is not finite."""
-    flat = out.reshape(-1)
-    for index, first, last in hard.tolist():
-        flat[index] = float(text[first:last].tobytes().lower().replace(b"d", b"e"))
-        if not math.isfinite(flat[index]):
-            return int(index)
-    return None
 
 
 class _Reader:

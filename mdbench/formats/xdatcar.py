@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from mdbench.compiled import compiled
 from mdbench.errors import InputError
-from mdbench.formats._numbers import Bytes, parse_numbers, scan_numbers
+from mdbench.formats._numbers import Bytes, parse_numbers, scan_numbers, settle_hard
 from mdbench.formats._stream import PIECE, ByteStream
 from mdbench.formats.base import FloatArray, Frames, Header, Hints, Source
-from mdbench.formats.vasprun import settle_hard
 from mdbench.trajectory import element_number
 
 #: More atoms than any XDATCAR holds: a damaged line of counts.

@@ -117,8 +117,10 @@ def run(
             report.notes.extend(f"{group.name}: {note}" for note in found.notes)
         report.results.append(result)
         target = output if folder is None or output is not None else _place(folder, group)
-        if target is not None and not _already_done(target, result, config, force or output):
-            _write(target, result, config)
+        if target is not None:
+            inputs = _inputs(result)
+            if not _already_done(target, inputs, config, force or output):
+                _write(target, result, inputs, config)
     report.notes.extend(_notes(report.results))
     if csv is not None:
         _write_csv(csv, report.results)
@@ -161,13 +163,13 @@ def _inputs(result: GroupResult) -> list[Input]:
     return [input_of(run.path, "trajectory") for run in runs]
 
 
-def _already_done(target: Path, result: GroupResult, config: RdfConfig, force: object) -> bool:
+def _already_done(target: Path, inputs: list[Input], config: RdfConfig, force: object) -> bool:
     """Whether a run folder holds this very result; another one is refused unless forced."""
     if force or not target.exists():
         check_output(target, force=True)
         return False
     stored = read_result(target, "observables")
-    if stored.config == stamp(config) and stored.inputs == _inputs(result):
+    if stored.config == stamp(config) and stored.inputs == inputs:
         return True
     raise InputError(
         "made with other settings or from other trajectories",
@@ -176,7 +178,7 @@ def _already_done(target: Path, result: GroupResult, config: RdfConfig, force: o
     )
 
 
-def _write(path: Path, result: GroupResult, config: RdfConfig) -> None:
+def _write(path: Path, result: GroupResult, inputs: list[Input], config: RdfConfig) -> None:
     pooled, group = result.pooled, result.group
     bins = ("bin",)
     datasets = {
@@ -213,7 +215,7 @@ def _write(path: Path, result: GroupResult, config: RdfConfig) -> None:
         datasets,
         attributes=attributes,
         config=stamp(config),
-        inputs=_inputs(result),
+        inputs=inputs,
     )
 
 

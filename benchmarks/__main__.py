@@ -13,12 +13,27 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-MODULES = ("readers_vasp", "readers_text", "rdf", "chain")
-PEERS = ("ase", "pymatgen", "chemfiles", "numpy", "numba", "torch", "h5py")
+MODULES = ("readers_vasp", "readers_text", "rdf", "chain", "transport")
+PEERS = (
+    "ase",
+    "pymatgen",
+    "pymatgen-analysis-diffusion",
+    "chemfiles",
+    "freud-analysis",
+    "kinisi",
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "h5py",
+)
+#: Libraries of linear algebra read these when they are imported: CPU seconds are of one thread.
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(words: list[str]) -> None:
     """Measures and prints row by row."""
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     rows: list[dict[str, Any]] = []
     for module in MODULES:
         for row in import_module(f"benchmarks.{module}").rows():

@@ -12,7 +12,17 @@ import click
 from mdbench.errors import InputError, suggest
 
 #: In the order in which the work is done.
-COMMANDS = ("ingest", "info", "convert", "rdf", "report", "selftest")
+COMMANDS = (
+    "ingest",
+    "info",
+    "convert",
+    "rdf",
+    "msd",
+    "conductivity",
+    "plan",
+    "report",
+    "selftest",
+)
 
 
 class LazyGroup(click.Group):

@@ -30,6 +30,8 @@ def settings(config: type) -> Callable[[Function], Function]:
             kwargs: dict[str, Any] = {"default": field.default, "help": field.metadata["help"]}
             if kind == "bool":
                 kwargs["is_flag"] = True
+                if field.default:
+                    flag += f"/--no-{flag.removeprefix('--')}"
             else:
                 kwargs |= {"type": _KINDS[kind], "metavar": field.metadata["metavar"]}
                 kwargs["show_default"] = field.default is not None
@@ -56,6 +58,13 @@ def talk(function: Function) -> Function:
         "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
     )(function)
     return click.option("--quiet", is_flag=True, help="No progress, no notes.")(function)
+
+
+def threads(function: Function) -> Function:
+    """`--threads`."""
+    return click.option(
+        "--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads. Default: all."
+    )(function)
 
 
 def run_folder(function: Function) -> Function:

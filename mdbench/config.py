@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,12 @@ def require_positive(name: str, value: float | None, *, zero: bool = False) -> N
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         least = "zero or more" if zero else "above zero"
         raise InputError(name, expected=f"a finite number {least}", found=f"{value:g}")
+
+
+def require_one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuses a setting that is none of the known words."""
+    if value not in known:
+        raise InputError(name, expected=" or ".join(known), found=repr(value))
 
 
 @dataclass(frozen=True)
@@ -131,3 +138,150 @@ class ConvertConfig:
 
     def __post_init__(self) -> None:
         require_positive("--stride", self.stride)
+
+
+#: Ways to get a diffusivity, and what pymatgen's can smooth.
+ESTIMATORS = ("gls", "pymatgen")
+SMOOTHINGS = ("false", "max", "constant")
+
+
+@dataclass(frozen=True)
+class MsdConfig:
+    """Settings of `mdbench msd` (definitions: docs/definitions.md, "Diffusivity")."""
+
+    temps: str | None = setting(
+        None, "Temperatures: 800-1200, 800-1200:50 or 800,1000. Default: all.", metavar="K"
+    )
+    mobile: str | None = setting(
+        None,
+        "Element of the mobile ion. Default: of the file, else the first present of "
+        "Li, Na, Ag, Cu, K, H, Mg, F.",
+        metavar="SYMBOL",
+    )
+    skip_ps: float | None = setting(
+        None,
+        "Equilibration to leave out. Default: 15 ps of runs of 50 ps or more, else 30 %.",
+        metavar="PS",
+    )
+    stride: int = setting(1, "Use every N-th frame.", metavar="N")
+    estimator: str = setting(
+        "gls", "gls (with interval), or pymatgen as DiffusionAnalyzer.", metavar="NAME"
+    )
+    smoothing: str = setting(
+        "false", "With --estimator pymatgen: false, max or constant.", metavar="NAME"
+    )
+
+    def __post_init__(self) -> None:
+        require_positive("--skip-ps", self.skip_ps, zero=True)
+        require_positive("--stride", self.stride)
+        require_one_of("--estimator", self.estimator, ESTIMATORS)
+        require_one_of("--smoothing", self.smoothing, SMOOTHINGS)
+
+
+@dataclass(frozen=True)
+class ConductivityConfig(MsdConfig):
+    """Settings of `mdbench conductivity` (docs/definitions.md, "Conductivity")."""
+
+    at: float | None = setting(None, "Temperature to extrapolate to. Default: 300.", metavar="K")
+    charge: str | None = setting(
+        None, "Charge of the mobile ion: 1 or Li=1. Default: its usual one.", metavar="Z"
+    )
+    paper: bool = setting(
+        False, "Also the usual recipe: MSD from the first frame, unweighted line, no interval."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_positive("--at", self.at)
+
+    @property
+    def at_k(self) -> float:
+        """Temperature to extrapolate to, K."""
+        return 300.0 if self.at is None else self.at
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """Settings of `mdbench plan` (docs/definitions.md, "Planning")."""
+
+    at: float = setting(300.0, "Temperature of the conductivity that is wanted.", metavar="K")
+    wanted: float = setting(
+        0.3, "Wanted half width of the 95 % interval of log10 sigma.", metavar="DECADES"
+    )
+    ps: float | None = setting(None, "Length of one run. Default: as in the pilot.", metavar="PS")
+
+    def __post_init__(self) -> None:
+        require_positive("--at", self.at)
+        require_positive("--wanted", self.wanted)
+        require_positive("--ps", self.ps)
+
+
+@dataclass(frozen=True)
+class DynamicsConfig:
+    """Settings of molecular dynamics, those of the paper by default."""
+
+    temps: str = setting(
+        "800-1200", "Temperatures: 800-1200 (every 100), 800-1200:50 or 800,1000.", metavar="K"
+    )
+    replicas: int = setting(3, "Independent runs at each temperature.", metavar="N")
+    ps: float = setting(50.0, "Length of the production.", metavar="PS")
+    ramp_ps: float = setting(5.0, "Heating from 100 K before it.", metavar="PS")
+    timestep_fs: float = setting(2.0, "MD timestep.", metavar="FS")
+    stride: int = setting(1, "Keep every N-th step.", metavar="N")
+    ensemble: str = setting("nose-hoover", "nose-hoover, csvr, langevin or nve.", metavar="NAME")
+    damping_fs: float | None = setting(
+        None, "Time constant of the thermostat. Default: 40, 100, 1000.", metavar="FS"
+    )
+    seed: int = setting(0, "Of all random numbers.", metavar="N")
+    float64: bool = setting(False, "Store positions in double precision.")
+
+    def __post_init__(self) -> None:
+        require_positive("--replicas", self.replicas)
+        require_positive("--ps", self.ps)
+        require_positive("--ramp-ps", self.ramp_ps, zero=True)
+        require_positive("--timestep-fs", self.timestep_fs)
+        require_positive("--stride", self.stride)
+        require_positive("--damping-fs", self.damping_fs)
+        if self.seed < 0:
+            raise InputError("--seed", expected="zero or more", found=self.seed)
+
+
+@dataclass(frozen=True)
+class ReferenceConfig(DynamicsConfig):
+    """Settings of `mdbench reference`."""
+
+    calculator: str = setting(
+        "refpot",
+        "Force field: refpot (embedded, synthetic), chgnet, sevennet, mace, or module:factory.",
+        metavar="NAME",
+    )
+    calculator_args: str | None = setting(
+        None, "Arguments of the calculator: key=value,…", metavar="LIST"
+    )
+    forces: bool = setting(True, "Keep the forces of every frame, for training.")
+
+
+@dataclass(frozen=True)
+class SimulateConfig(DynamicsConfig):
+    """Settings of `mdbench simulate`."""
+
+    replicas: int = setting(6, "Independent runs at each temperature.", metavar="N")
+    calculator: str | None = setting(
+        None,
+        "Force field: refpot, chgnet, sevennet, mace, or module:factory.",
+        metavar="NAME",
+    )
+    calculator_args: str | None = setting(
+        None, "Arguments of the calculator: key=value,…", metavar="LIST"
+    )
+    engine: str = setting("torch", "torch (ours), ase or lammps.", metavar="NAME")
+    start: str = setting(
+        "structure",
+        "structure, or reference: where its runs ended.",
+        metavar="FROM",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_one_of("--engine", self.engine, ("torch", "ase", "lammps"))
+        require_one_of("--start", self.start, ("structure", "reference"))

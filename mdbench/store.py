@@ -126,7 +126,7 @@ def written(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             part.unlink()
         if isinstance(error, OSError):
-            raise _write_error(path, error) from error
+            raise write_error(path, error) from error
         raise
 
 
@@ -180,7 +180,8 @@ def _created(
         sink.check()
 
 
-def _write_error(path: Path, error: OSError) -> InputError:
+def write_error(path: Path, error: OSError) -> InputError:
+    """Why a file could not be written, in one line."""
     text = str(error)
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space" in text
     if full:
@@ -398,12 +399,24 @@ class TrajectoryWriter:
             self._context.__exit__(RuntimeError, unfinished, None)
         self._context.__exit__(kind, error, trace)
 
-    def append(self, block: Trajectory, steps: NDArray[np.integer[Any]] | None = None) -> None:
-        """Appends the frames of a block; `steps` are MD step counters, else frame numbers."""
+    def append(
+        self,
+        block: Trajectory,
+        steps: NDArray[np.integer[Any]] | None = None,
+        observables: Mapping[str, Dataset] | None = None,
+    ) -> None:
+        """Appends the frames of a block.
+
+        Args:
+            block: Consecutive frames.
+            steps: MD step counters, else frame numbers.
+            observables: More numbers of each frame by name, the same ones for every block.
+        """
         if not block.n_frames:
             return
+        extra = observables or {}
         if not self._series:
-            self._create(block)
+            self._create(block, extra)
         if steps is None:
             steps = np.arange(self.n_frames, self.n_frames + block.n_frames)
         values = {
@@ -416,7 +429,8 @@ class TrajectoryWriter:
             "forces": block.forces,
             "potential_energy": block.energies,
             "stress": block.stresses,
-            "temperature": block.kinetic_temperatures(),
+            "temperature": None if "temperature" in extra else block.kinetic_temperatures(),
+            **{name: dataset.values for name, dataset in extra.items()},
         }
         start, self.n_frames = self.n_frames, self.n_frames + block.n_frames
         for name, dataset in self._series.items():
@@ -447,7 +461,7 @@ class TrajectoryWriter:
         dt.resize(self.n_frames, axis=0)
         dt[:] = interval_fs * FS_IN_PS
 
-    def _create(self, first: Trajectory) -> None:
+    def _create(self, first: Trajectory, extra: Mapping[str, Dataset]) -> None:
         assert self._file is not None
         n_atoms = first.n_atoms
         h5md = self._file.create_group("h5md")
@@ -472,7 +486,8 @@ class TrajectoryWriter:
         if first.velocities is not None:
             unit = "Angstrom ps-1"
             self._element(particles, "velocity", (n_atoms, 3), real, unit, vector)
-            self._element(observables, "temperature", (), np.float64, "K", ("frame",))
+            if "temperature" not in extra:
+                self._element(observables, "temperature", (), np.float64, "K", ("frame",))
         if first.forces is not None:
             # MDAnalysis refuses a file whose particles/*/force has this unit
             self._element(observables, "forces", (n_atoms, 3), real, "eV Angstrom-1", vector)
@@ -481,6 +496,8 @@ class TrajectoryWriter:
         if first.stresses is not None:
             axes = ("frame", "xyz", "xyz")
             self._element(observables, "stress", (3, 3), np.float64, "eV Angstrom-3", axes)
+        for name, dataset in extra.items():
+            self._element(observables, name, (), np.float64, dataset.unit, dataset.axes)
 
     def _element(
         self,

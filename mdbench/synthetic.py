@@ -17,12 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from mdbench.errors import InputError
 from mdbench.trajectory import Provenance, Trajectory, element_number
-from mdbench.units import AMU_ANGSTROM2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, FS_IN_PS, PS_IN_FS
+from mdbench.units import (
+    AMU_ANGSTROM2_PER_FS2_IN_EV,
+    ANGSTROM2_PER_PS_IN_CM2_PER_S,
+    BOLTZMANN_EV_PER_K,
+    FS_IN_PS,
+    PS_IN_FS,
+)
 
 FloatArray = NDArray[np.float64]
-
-#: 1 Å²/ps in cm²/s.
-ANGSTROM2_PER_PS_IN_CM2_PER_S = 1e-4
 
 _BASIS: dict[str, list[list[float]]] = {
     "sc": [[0, 0, 0]],

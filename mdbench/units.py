@@ -20,3 +20,9 @@ BAR_IN_EV_PER_ANGSTROM3 = KBAR_IN_EV_PER_ANGSTROM3 / 1000.0
 
 FS_IN_PS = 1e-3
 PS_IN_FS = 1e3
+PS_IN_NS = 1e-3
+
+#: 1 Å²/ps in cm²/s.
+ANGSTROM2_PER_PS_IN_CM2_PER_S = 1e-4
+#: 1 e² cm²/s per Å³ and eV in mS/cm: conductivities from diffusivities (Nernst–Einstein).
+E2_CM2_PER_S_PER_ANGSTROM3_EV_IN_MS_PER_CM = 1.602176634e8

@@ -12,10 +12,18 @@ import click
 import pytest
 from mdbench_cli.main import COMMANDS, cli, main, run
 
-from mdbench.config import ConvertConfig, IngestConfig, RdfConfig
+from mdbench.config import (
+    ConductivityConfig,
+    ConvertConfig,
+    IngestConfig,
+    MsdConfig,
+    PlanConfig,
+    RdfConfig,
+)
 from mdbench.store import write_trajectory
 from mdbench.version import __version__
 from tests.pipeline.little import little_run
+from tests.stages.little import at, write_run
 
 COMMON = {"--quiet", "--debug", "--help"}
 RESULTS = {"--json", "--csv", "--plot", "--output", "--force", "--run"}
@@ -30,6 +38,9 @@ OPTIONS = {
     "info": {"--json"},
     "convert": flags(ConvertConfig) | {"--output", "--force"},
     "rdf": flags(RdfConfig) | RESULTS | {"--against", "--require"},
+    "msd": flags(MsdConfig) | RESULTS,
+    "conductivity": flags(ConductivityConfig) | RESULTS | {"--against"},
+    "plan": flags(PlanConfig) | {"--json", "--run"},
     "report": {"--output", "--force"},
     "selftest": set(),
 }
@@ -55,7 +66,7 @@ def test_help_lists_every_option(name, flag, capsys) -> None:
     assert shown.out.startswith(f"Usage: mdbench {name} ")
     listed = set(re.findall(r"^ +(?:-\w, )?(--[a-z0-9-]+)", shown.out, re.MULTILINE))
     assert listed >= OPTIONS.get(name, set()) | {"--help"}
-    if name in ("ingest", "info", "convert", "rdf", "report"):
+    if OPTIONS.get(name):
         assert listed == OPTIONS[name] | COMMON
 
 
@@ -113,6 +124,11 @@ def test_version(capsys) -> None:
         (["info"], ["FILE"]),
         (["info", "a", "b"], ["b"]),
         (["convert", "a.h5"], ["--output"]),
+        (["conductivty"], ["did you mean conductivity"]),
+        (["conductivity", "a.h5", "--temp", "800"], ["--temp", "--temps"]),
+        (["msd", "a.h5", "--charge", "1"], ["--charge"]),
+        (["plan", "a.h5", "--plot", "a.png"], ["--plot"]),
+        (["conductivity", "a.h5", "--against"], ["--against"]),
         (["--nonsense"], ["--nonsense"]),
     ],
 )
@@ -207,3 +223,84 @@ def test_the_console_script(tmp_path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "mdbench: error: none.h5: no such file\n"
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """A folder that holds `run` with trajectories at three temperatures and one too cold."""
+    for t in (700, 800, 1000, 1200):
+        write_run(tmp_path / f"run/reference/walkers/{t}K-r0.h5", at(float(t)), t)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MDBENCH_RUN", raising=False)
+    return tmp_path
+
+
+def test_conductivity_as_it_is_typed(run_folder) -> None:
+    """The line of the brief, in a process of its own."""
+    code = "from mdbench_cli.main import main; main()"
+    done = python(code, "conductivity", "--temps", "800-1200", cwd=run_folder)
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^(\d+) ", done.stdout, re.MULTILINE)
+    assert rows == ["800", "1000", "1200"]
+    assert "sigma at 300 K" in done.stdout
+    assert "note: run folder run: 4 trajectories" in done.stderr
+    assert all(line.startswith("note: ") for line in done.stderr.splitlines())
+    assert (run_folder / "run/observables/reference/walkers/conductivity.h5").is_file()
+
+
+TRANSPORT = (
+    ["msd"],
+    ["msd", "--temps", "1000"],
+    ["conductivity", "--temps", "800-1200"],
+    ["conductivity", "--paper", "--at", "298"],
+)
+
+
+@pytest.mark.parametrize("args", TRANSPORT, ids=" ".join)
+def test_json_is_one_document_and_nothing_else(args, run_folder, capsys) -> None:
+    assert run([*args, "--json"]) == 0
+    shown = capsys.readouterr()
+    document = json.loads(shown.out)
+    assert shown.out.count("\n") == 1
+    assert document["groups"][0]["source"] == "reference"
+    if args[0] == "conductivity" and len(args) == 3:
+        assert run(["plan", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["groups"][0]["material"] == "walkers"
+
+
+@pytest.mark.parametrize("args", TRANSPORT, ids=" ".join)
+def test_quiet_leaves_the_result(args, run_folder, capsys) -> None:
+    assert run([*args, "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "walkers" in shown.out
+
+
+WRONG = {
+    "no folder": ["--run", "nowhere"],
+    "no file": ["none.h5"],
+    "no match": ["none-*.h5"],
+    "no such temperature": ["--temps", "300"],
+    "temperatures of words": ["--temps", "hot"],
+    "skip": ["--skip-ps", "1000"],
+    "mobile": ["--mobile", "Na"],
+    "stride": ["--stride", "0"],
+    "too few frames": ["--stride", "20"],
+    "estimator": ["--estimator", "best"],
+    "figure": ["--plot", "figure.doc"],
+    "folder that is a file": ["--csv", "file/table.csv"],
+    "a folder as output": ["-o", "run"],
+}
+
+
+@pytest.mark.parametrize("command", ["msd", "conductivity"])
+@pytest.mark.parametrize("options", WRONG.values(), ids=WRONG)
+def test_bad_input_is_one_line_and_nothing_is_written(command, options, run_folder, capsys) -> None:
+    (run_folder / "file").write_text("")
+    before = {*run_folder.rglob("*")}
+    assert run([command, *options]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("mdbench: error: ")
+    assert shown.err.count("\n") == 1
+    assert {*run_folder.rglob("*")} == before

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbench.analysis.control import Control
 from mdbench.analysis.failures import find_failures
 from mdbench.analysis.integrity import IntegrityAudit
 from mdbench.analysis.rdf import radial_distribution
+from mdbench.analysis.transport_controls import transport_controls
 from mdbench.analysis.windows import RunWindows, WindowedRun
 from mdbench.synthetic import (
     SHELLS,
@@ -32,23 +33,6 @@ from mdbench.trajectory import Trajectory, Unwrapper
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Control:
-    """One control and what came of it.
-
-    Attributes:
-        name: What is controlled.
-        expected: The truth.
-        found: What was computed.
-        passed: Whether they agree.
-    """
-
-    name: str
-    expected: str
-    found: str
-    passed: bool
-
-
 def all_controls(seed: int = 0) -> Iterator[Control]:
     """Runs every control in turn."""
     rng = np.random.default_rng(seed)
@@ -61,6 +45,7 @@ def all_controls(seed: int = 0) -> Iterator[Control]:
         yield _audit(name, fault(conductor), {finding})
     yield _unwrapping(rng)
     yield from _failures(rng)
+    yield from transport_controls(rng)
 
 
 def _ideal_gas(rng: np.random.Generator) -> Control:
@@ -157,6 +142,11 @@ def _melted(run: Trajectory, rng: np.random.Generator) -> Trajectory:
     return melted(run, rng, start_ps=2.0)
 
 
+def _frozen(run: Trajectory, rng: np.random.Generator) -> Trajectory:
+    still = dataclasses.replace(HoppingModel(), attempts_per_ps=0.0)
+    return ion_conductor(still, run.n_frames, rng, temperature_k=800.0)
+
+
 def _slow_clock(run: Trajectory) -> Trajectory:
     return dataclasses.replace(run, times_ps=2.0 * run.times_ps)
 
@@ -192,6 +182,7 @@ _MODEL_FAULTS: dict[str, tuple[Callable[[Trajectory, np.random.Generator], Traje
     "fused atoms": (_fused, "fusion"),
     "drifting cell": (_drifting, "drift"),
     "melted crystal": (_melted, "lattice mismatch"),
+    "ions that do not hop": (_frozen, "frozen"),
 }
 
 

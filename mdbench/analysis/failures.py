@@ -12,6 +12,8 @@ which they are named:
   as the reference's.
 * `lattice mismatch`: atoms of the framework leave their places (`lattice`), or the framework is
   stretched by more than 0.5 % and than the noise (`stretch`). Needs a reference.
+* `frozen`: the mobile ions move less than a tenth as often as the reference's, and so rarely that
+  it is no chance (95 % limits of Poisson counts). Needs a reference that diffuses.
 
 A failure's first bad time is the begin of the first window (1 ps) whose own data, or the data up
 to its end, meet the criterion. Only runs that fail as a whole are searched for it.
@@ -26,17 +28,20 @@ from typing import Literal
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from mdbench.analysis.lattice import LatticeReference
+from mdbench.analysis.motion import SITE_DISTANCE, count_moves
 from mdbench.analysis.pairs import FloatArray, IntArray
 from mdbench.analysis.rdf import RadialDistribution, coordination_number, pool
 from mdbench.analysis.stretch import bin_centers, framework_g, framework_stretch, stretch
 from mdbench.analysis.windows import Approach, RunWindows
 from mdbench.errors import InputError
+from mdbench.units import PS_IN_NS
 
-Mode = Literal["exploded", "fusion", "drift", "lattice mismatch"]
+Mode = Literal["exploded", "fusion", "drift", "lattice mismatch", "frozen"]
 #: In the order in which a verdict names the first that applies.
-MODES: tuple[Mode, ...] = ("exploded", "fusion", "drift", "lattice mismatch")
+MODES: tuple[Mode, ...] = ("exploded", "fusion", "drift", "lattice mismatch", "frozen")
 #: What the end reason of a run begins with, where its end is a failure: "fusion: Li-S 0.8 A".
 _FAILED_ENDS: tuple[Mode, ...] = ("exploded", "fusion")
 
@@ -54,6 +59,8 @@ _DRIFT, _DRIFT_FACTOR = 0.5, 3.0
 _STRETCH, _STRETCH_DEVIATIONS = 0.005, 3.0
 #: Windows of the reference that tell how much a stretch differs from window to window.
 _STRETCH_WINDOWS = 32
+#: Share of the reference's moves of mobile ions below which a model is frozen.
+_FROZEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,9 +70,10 @@ class Failure:
     Attributes:
         mode: One of `MODES`.
         run: Which of the model's runs.
-        subject: The pair ("Li-S"), the element of the framework, "framework", "cell" or "run".
-        value: Distance of the closest approach (Å), largest drift (Å), rms displacement (Å) or
-            stretch; None where only the run says that it failed.
+        subject: The pair ("Li-S"), the element of the framework or of the mobile ions,
+            "framework", "cell" or "run".
+        value: Distance of the closest approach (Å), largest drift (Å), rms displacement (Å),
+            stretch or moves per ion and ns; None where only the run says that it failed.
         limit: What the value is held against.
         first_bad_time_ps: On the clock of the run, ps.
         message: One sentence with the numbers.
@@ -109,6 +117,7 @@ def find_failures(
             found += _drifted(index, run, known)
             found += _wandered(index, run, lattice)
             found += _stretched(index, run, known)
+            found += _frozen(index, run, known)
     return sorted(found, key=lambda f: (MODES.index(f.mode), f.first_bad_time_ps, f.run))
 
 
@@ -315,6 +324,33 @@ def _stretched(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> 
     yield Failure(
         "lattice mismatch", index, "framework", found.value, float(limit), time, message
     )  # fmt: skip
+
+
+def _frozen(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> Iterator[Failure]:
+    """Mobile ions that hardly move where the reference's do."""
+    moving = [other for other in reference if _watched_ns(other)]
+    if not moving or not _watched_ns(run):
+        return
+    hops = count_moves(run.paths, SITE_DISTANCE)
+    theirs = sum(count_moves(other.paths, SITE_DISTANCE) for other in moving)
+    exposure, their_exposure = _watched_ns(run), sum(map(_watched_ns, moving))
+    most = 0.5 * float(chi2.ppf(0.95, 2 * hops + 2)) / exposure
+    least = 0.5 * float(chi2.ppf(0.05, 2 * theirs)) / their_exposure if theirs else 0.0
+    rate, limit = hops / exposure, _FROZEN * theirs / their_exposure
+    if rate > limit or most >= least:
+        return
+    message = (
+        f"{run.mobile} ions moved by half a site distance {hops} times ({rate:.3g} per ion, ns), "
+        f"the reference's {theirs} times ({theirs / their_exposure:.3g})"
+    )
+    time = float(run.start_ps[0])
+    yield Failure("frozen", index, str(run.mobile), rate, limit, time, message)
+
+
+def _watched_ns(run: RunWindows) -> float:
+    """Ion-nanoseconds in which a move is seen: it takes a window before and two after."""
+    n_windows = max(len(run.start_ps) - 2, 0) if run.time_axis else 0
+    return float(len(run.paths) * n_windows * run.window_ps * PS_IN_NS)
 
 
 def _first_stretched_ps(run: RunWindows, reference: Sequence[RunWindows]) -> float:

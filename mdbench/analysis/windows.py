@@ -70,6 +70,8 @@ class RunWindows:
         cell: (3, 3) Å, of the first frame.
         moved: (W, n_framework, 3) Å, displacements from `origin`, summed over frames.
         squares: (W, n_framework) Å², their squares, summed over frames.
+        paths: (n_mobile, 3, W) Å, mean displacements of the mobile ions in each window, relative
+            to the mean of the framework; no ions where all atoms are of one element.
         approaches: By pair such as "Li-S": each nearer than the one before, to the bin width.
         end_reason: Why the run ended early, as "exploded: temperature of 1e6 K".
     """
@@ -91,6 +93,7 @@ class RunWindows:
     cell: FloatArray
     moved: FloatArray
     squares: FloatArray
+    paths: FloatArray
     approaches: dict[str, tuple[Approach, ...]]
     end_reason: str | None
 
@@ -136,6 +139,7 @@ class _Window:
     drift: float
     moved: FloatArray
     squares: FloatArray
+    ions: FloatArray
 
     def __add__(self, other: _Window) -> _Window:
         return _Window(
@@ -145,6 +149,7 @@ class _Window:
             max(self.drift, other.drift),
             self.moved + other.moved,
             self.squares + other.squares,
+            self.ions + other.ions,
         )
 
 
@@ -177,6 +182,7 @@ class WindowedRun:
         self.r_max, self.dr = float(r_max), float(dr)
         self.mobile = mobile_species(self._numbers, mobile)
         self._framework = framework(self._numbers, self.mobile)
+        self._ions = np.setdiff1d(np.arange(len(self._numbers)), self._framework)
         self._masses = atomic_masses[self._numbers]
         self._count = count or partial(count_pairs, threads=threads)
         self._windows: list[_Window] = []
@@ -225,7 +231,8 @@ class WindowedRun:
         moved = _in_cell(part, self._first.cell) - self._first.positions  # (F, A, 3) Å
         center = np.einsum("fai,a->fi", moved, self._masses / self._masses.sum())
         inner = moved[:, self._framework]
-        inner -= inner.mean(axis=1, keepdims=True)
+        drift = inner.mean(axis=1, keepdims=True)
+        inner -= drift
         return _Window(
             index=index,
             start_ps=float(part.times_ps[0]),
@@ -233,6 +240,7 @@ class WindowedRun:
             drift=float(np.linalg.norm(center, axis=1).max()),
             moved=inner.sum(axis=0),
             squares=np.einsum("fai,fai->a", inner, inner),
+            ions=(moved[:, self._ions] - drift).sum(axis=0),
         )
 
     def _watch_approaches(self, part: Trajectory, counts: PairCounts) -> None:
@@ -301,6 +309,9 @@ class WindowedRun:
             cell=first.cell,
             moved=np.array([w.moved for w in windows]).reshape(*shape, 3),
             squares=np.array([w.squares for w in windows]).reshape(shape),
+            paths=np.array([w.ions / w.counts.n_frames for w in windows])
+            .reshape(n_windows, len(self._ions), 3)
+            .transpose(1, 2, 0),
             approaches={
                 f"{self._elements[a]}-{self._elements[b]}": tuple(known)
                 for (a, b), known in zip(self._pairs, self._approaches, strict=True)

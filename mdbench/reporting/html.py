@@ -1,19 +1,25 @@
 """The page of a run: one HTML file that needs no network and nothing beside it.
 
-Names of files, materials and sources come from strangers: every text goes through `_text`, and
-the page forbids itself scripts and foreign content.
+Names of files, materials and sources come from strangers: every text goes through `markup.text`,
+and the page forbids itself scripts and foreign content.
 """
 
 from __future__ import annotations
 
-import base64
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from typing import Any
 
+from mdbench.reporting.markup import count, heading, image, number, provenance, table, text
+from mdbench.reporting.transport_html import (
+    ConductivitySection,
+    MsdSection,
+    conductivity_html,
+    conductivity_result,
+    msd_html,
+    msd_result,
+)
 from mdbench.store import Input
 
 #: Starts every page; by it a page of ours is told from a file that must not be overwritten.
@@ -75,6 +81,9 @@ class RdfSection:
     inputs: Sequence[Input]
 
 
+Section = RdfSection | MsdSection | ConductivitySection
+
+
 @dataclass(frozen=True)
 class Page:
     """A page about a run folder.
@@ -83,54 +92,74 @@ class Page:
         run: Name of the run folder.
         created: When the page was made.
         version: Version of mdbench.
-        sections: One per result.
+        sections: One per result, in any order: verdicts come first, then other g(r),
+            conductivities and diffusivities.
         not_shown: Result files of kinds that this page has no section for.
     """
 
     run: str
     created: str
     version: str
-    sections: Sequence[RdfSection]
+    sections: Sequence[Section]
     not_shown: Sequence[str] = ()
 
 
 def render(page: Page) -> str:
     """The page as HTML."""
+    sections = sorted(page.sections, key=_rank)
     style = files("mdbench.reporting").joinpath("assets/page.css").read_text(encoding="utf-8")
     body = [
-        f"<h1>Run {_text(page.run)}</h1>",
-        f"<p>{_text(_what_was_run(page.sections))}</p>",
-        _banner(page.sections),
-        _overview(page.sections),
-        *(_section(number, s) for number, s in enumerate(page.sections, start=1)),
+        f"<h1>Run {text(page.run)}</h1>",
+        *(f"<p>{text(line)}</p>" for line in _what_was_run(sections)),
+        _banner(sections),
+        _overview(sections),
+        *(_section(place, s) for place, s in enumerate(sections, start=1)),
         _not_shown(page.not_shown),
     ]
     return (
-        f'{GENERATOR}{_text(page.version)}">\n'
+        f'{GENERATOR}{text(page.version)}">\n'
         '<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>mdbench: {_text(page.run)}</title>\n"
+        f"<title>mdbench: {text(page.run)}</title>\n"
         f"<style>\n{style}</style>\n"
         "<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
-        f"<footer>mdbench {_text(page.version)}, {_text(page.created)}</footer>\n</html>\n"
+        f"<footer>mdbench {text(page.version)}, {text(page.created)}</footer>\n</html>\n"
     )
 
 
-def _what_was_run(sections: Sequence[RdfSection]) -> str:
-    materials = len({s.material for s in sections})
-    trajectories = sum(s.n_runs for s in sections)
-    frames = sum(s.n_frames for s in sections)
-    return (
-        f"Structure of {_count(materials, 'material')} from "
-        f"{_count(trajectories, 'trajectory', 'trajectories')} with {_count(frames, 'frame')} "
-        "after equilibration: radial distribution functions g(r), every periodic image counted."
-    )
+def _rank(section: Section) -> int:
+    if isinstance(section, RdfSection):
+        return 0 if section.comparison is not None else 1
+    return 2 if isinstance(section, ConductivitySection) else 3
 
 
-def _banner(sections: Sequence[RdfSection]) -> str:
+def _what_was_run(sections: Sequence[Section]) -> list[str]:
+    structure = [s for s in sections if isinstance(s, RdfSection)]
+    transport = [s for s in sections if not isinstance(s, RdfSection)]
+    lines = []
+    if structure:
+        materials = len({s.material for s in structure})
+        trajectories = sum(s.n_runs for s in structure)
+        frames = sum(s.n_frames for s in structure)
+        lines.append(
+            f"Structure of {count(materials, 'material')} from "
+            f"{count(trajectories, 'trajectory', 'trajectories')} with {count(frames, 'frame')} "
+            "after equilibration: radial distribution functions g(r), every periodic image counted."
+        )
+    if transport:
+        materials = len({s.material for s in transport})
+        lines.append(
+            f"Transport in {count(materials, 'material')}: mean squared displacements of the "
+            "mobile ions in the frame of the others, averaged over all time origins; diffusivities "
+            "and conductivities with 95 % intervals, or an upper bound where none is resolved."
+        )
+    return lines
+
+
+def _banner(sections: Sequence[Section]) -> str:
     made_up = [s for s in sections if s.synthetic]
     if not made_up:
         return ""
@@ -142,36 +171,50 @@ def _banner(sections: Sequence[RdfSection]) -> str:
     )
 
 
-def _overview(sections: Sequence[RdfSection]) -> str:
+def _overview(sections: Sequence[Section]) -> str:
     rows = [
-        (
-            f'<a href="#g{number}">{_text(s.material)}</a>',
-            _text(s.source),
-            _number(s.temperature_k, ".6g"),
-            str(s.n_runs),
-            str(s.n_frames),
-            ", ".join(f"{skip:.4g}" for skip in sorted(set(s.skip_ps))) or "–",
-        )
-        for number, s in enumerate(sections, start=1)
+        (f'<a href="#g{place}">{text(s.material)}</a>', text(s.source), *map(text, _facts(s)))
+        for place, s in enumerate(sections, start=1)
     ]
-    head = ("material", "source", "T (K)", "runs", "frames", "skipped (ps)")
-    return _table(head, rows, n_words=2)
+    head = ("material", "source", "T (K)", "runs", "frames", "skipped (ps)", "result")
+    return table(head, rows, n_words=2)
 
 
-def _section(number: int, s: RdfSection) -> str:
+def _facts(s: Section) -> tuple[str, ...]:
+    """Temperatures, runs, frames, equilibration and what came out, in a few words."""
+    skipped = ", ".join(f"{skip:.4g}" for skip in sorted(set(s.skip_ps))) or "–"
+    if isinstance(s, ConductivitySection):
+        known = [row.temperature_k for row in s.temperatures]
+        span = f"{min(known):g}" if len(known) == 1 else f"{min(known):g}–{max(known):g}"
+        return span, str(s.n_runs), "–", skipped, conductivity_result(s)
+    result = msd_result(s) if isinstance(s, MsdSection) else "g(r)"
+    if isinstance(s, RdfSection) and s.comparison is not None:
+        result = str(s.comparison["verdict"])
+    return number(s.temperature_k, ".6g"), str(s.n_runs), str(s.n_frames), skipped, result
+
+
+def _section(place: int, s: Section) -> str:
+    if isinstance(s, MsdSection):
+        body = msd_html(s)
+    elif isinstance(s, ConductivitySection):
+        body = conductivity_html(s)
+    else:
+        body = _rdf_html(s)
+    return f'<section id="g{place}">\n{body}\n</section>'
+
+
+def _rdf_html(s: RdfSection) -> str:
     temperature = "temperature unknown" if s.temperature_k is None else f"{s.temperature_k:g} K"
     name = f"{s.material}, {temperature}, {s.source}"
-    mark = ' <span class="mark">not a material</span>' if s.synthetic else ""
-    image = base64.b64encode(s.figure).decode("ascii")
-    peaks = _table(
+    peaks = table(
         ("pair A-B", "first peak (Å)", "height", "CN A-B", "CN B-A"),
         [
             (
-                _text(p.pair),
-                _number(p.position, ".3f"),
-                _number(p.height, ".2f"),
-                _number(p.coordination, ".2f"),
-                _number(p.reverse, ".2f"),
+                text(p.pair),
+                number(p.position, ".3f"),
+                number(p.height, ".2f"),
+                number(p.coordination, ".2f"),
+                number(p.reverse, ".2f"),
             )
             for p in s.peaks
         ],
@@ -179,16 +222,13 @@ def _section(number: int, s: RdfSection) -> str:
     )
     return "\n".join(
         [
-            f'<section id="g{number}">',
-            f"<h2>g(r) of {_text(name)}{mark}</h2>",
-            f'<figure><img alt="g(r) of {_text(name)}, in total and by species pair" '
-            f'src="data:image/png;base64,{image}"></figure>',
+            heading(f"g(r) of {name}", synthetic=s.synthetic),
+            image(s.figure, f"g(r) of {name}, in total and by species pair"),
             _verdict(s.comparison),
             peaks,
             '<p class="small">CN A-B: mean number of B around an A, up to the first minimum '
             "behind the peak</p>",
-            _provenance(s),
-            "</section>",
+            provenance(s.file, s.settings, s.inputs),
         ]
     )
 
@@ -198,7 +238,7 @@ def _verdict(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
     rows = [
-        (_text(name), *_verdict_numbers(row))
+        (text(name), *_verdict_numbers(row))
         for name, row in {
             "total": found,
             **found["per_pair"],
@@ -209,15 +249,15 @@ def _verdict(found: Mapping[str, Any] | None) -> str:
     ]
     reference = found["reference"]
     lines = [
-        f'<p><strong class="verdict">{_text(found["verdict"])}</strong> against '
-        f"{_text(reference['source'])} ({_count(len(reference['files']), 'run')}): "
-        f"{_text(found['reason'])}. By rdf_mae alone, as in the literature: "
-        f"{_text(found['paper_verdict'])}.</p>",
+        f'<p><strong class="verdict">{text(found["verdict"])}</strong> against '
+        f"{text(reference['source'])} ({count(len(reference['files']), 'run')}): "
+        f"{text(found['reason'])}. By rdf_mae alone, as in the literature: "
+        f"{text(found['paper_verdict'])}.</p>",
         *(
-            f"<p>Failure: {_text(e['mode'])} in run {int(e['run']) + 1}: {_text(e['message'])}</p>"
+            f"<p>Failure: {text(e['mode'])} in run {int(e['run']) + 1}: {text(e['message'])}</p>"
             for e in found["evidence"]
         ),
-        _table(("pair", "rdf_mae", "low", "high", "noise", "noise 95 %"), rows, n_words=1),
+        table(("pair", "rdf_mae", "low", "high", "noise", "noise 95 %"), rows, n_words=1),
         '<p class="small">rdf_mae: mean |g - g of the reference|, with its 95 % interval; noise: '
         "what a perfect model would show at this amount of data</p>",
     ]
@@ -228,52 +268,11 @@ def _verdict_numbers(row: Mapping[str, Any]) -> list[str]:
     low, high = row["rdf_mae_interval"] or (None, None)
     floor = row["noise_floor"] or {"expected": None, "q95": None}
     numbers = (row["rdf_mae"], low, high, floor["expected"], floor["q95"])
-    return [_number(x, ".4f") for x in numbers]
-
-
-def _provenance(s: RdfSection) -> str:
-    settings = [(_text(k), "by default" if v is None else _text(v)) for k, v in s.settings.items()]
-    inputs = [(_text(i.name), f"<code>{_text(i.sha256)}</code>") for i in s.inputs]
-    return "\n".join(
-        [
-            "<details><summary>Where this comes from</summary>",
-            f"<p>Result file <code>{_text(s.file)}</code></p>",
-            _table(("setting", "value"), settings, n_words=2),
-            _table(("input", "sha256"), inputs, n_words=2),
-            "</details>",
-        ]
-    )
+    return [number(x, ".4f") for x in numbers]
 
 
 def _not_shown(names: Sequence[str]) -> str:
     if not names:
         return ""
-    listed = ", ".join(f"<code>{_text(name)}</code>" for name in names)
+    listed = ", ".join(f"<code>{text(name)}</code>" for name in names)
     return f'<p class="small">Not shown, since this page has no section for them: {listed}</p>'
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_words: int) -> str:
-    """A table of cells that are HTML already; the first `n_words` columns hold words."""
-    kinds = [""] * n_words + [' class="n"'] * (len(head) - n_words)
-    cells = "".join(f"<th{k}>{_text(c)}</th>" for k, c in zip(kinds, head, strict=True))
-    lines = [
-        "<tr>" + "".join(f"<td{k}>{c}</td>" for k, c in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows
-    ]
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{cells}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody></table></div>"
-    )
-
-
-def _text(value: object) -> str:
-    return escape(str(value))
-
-
-def _number(value: float | None, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else format(value, form)
-
-
-def _count(n: int, one: str, many: str | None = None) -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from mdbench.stats import Estimate
 from mdbench.store import written
 
 Cell = str | float | int | None
@@ -26,6 +27,18 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def quantity(estimate: Estimate) -> list[Cell]:
+    """Value, limits and unit of an estimate as cells, three digits; a bound as "< high"."""
+
+    def shown(x: float | None) -> str | None:
+        return None if x is None else f"{x:.3g}"
+
+    if estimate.value is None:
+        bound = None if estimate.high is None else f"< {estimate.high:.3g}"
+        return [bound or "not resolved", None, None, estimate.unit]
+    return [shown(estimate.value), shown(estimate.low), shown(estimate.high), estimate.unit]
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:

@@ -15,6 +15,7 @@ from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
+from mdbench.stages.outputs import already_done, place
 from mdbench.stages.runs import Group, expand, grouped, trajectories_in
 from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
@@ -22,7 +23,6 @@ from mdbench.store import (
     Input,
     check_output,
     input_of,
-    read_result,
     write_result,
 )
 
@@ -116,10 +116,10 @@ def run(
             result = replace(result, against=found)
             report.notes.extend(f"{group.name}: {note}" for note in found.notes)
         report.results.append(result)
-        target = output if folder is None or output is not None else _place(folder, group)
+        target = output if folder is None or output is not None else place(folder, group, "rdf")
         if target is not None:
             inputs = _inputs(result)
-            if not _already_done(target, inputs, config, force or output):
+            if not already_done(target, inputs, config, force=force or output is not None):
                 _write(target, result, inputs, config)
     report.notes.extend(_notes(report.results))
     if csv is not None:
@@ -152,30 +152,9 @@ def _same_frames(one: RadialDistribution, other: RadialDistribution) -> bool:
     return something and all(np.array_equal(one.counts[p], other.counts[p]) for p in pairs)
 
 
-def _place(folder: Path, group: Group) -> Path:
-    """Where a run folder keeps the result of a group."""
-    suffix = "" if group.temperature_k is None else f"-{group.temperature_k:g}K"
-    return folder / "observables" / group.source / group.material / f"rdf{suffix}.h5"
-
-
 def _inputs(result: GroupResult) -> list[Input]:
     runs = [*result.runs, *(result.against.runs if result.against else ())]
     return [input_of(run.path, "trajectory") for run in runs]
-
-
-def _already_done(target: Path, inputs: list[Input], config: RdfConfig, force: object) -> bool:
-    """Whether a run folder holds this very result; another one is refused unless forced."""
-    if force or not target.exists():
-        check_output(target, force=True)
-        return False
-    stored = read_result(target, "observables")
-    if stored.config == stamp(config) and stored.inputs == inputs:
-        return True
-    raise InputError(
-        "made with other settings or from other trajectories",
-        where=target,
-        remedy="--force writes it again",
-    )
 
 
 def _write(path: Path, result: GroupResult, inputs: list[Input], config: RdfConfig) -> None:

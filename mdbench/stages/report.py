@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from mdbench.errors import InputError
 from mdbench.reporting.figures import STYLE, rdf_figure
-from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, render
+from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, Section, render
+from mdbench.reporting.transport_html import (
+    ConductivitySection,
+    MsdSection,
+    conductivity_result,
+    msd_result,
+)
+from mdbench.reporting.transport_sections import conductivity_section, msd_section
 from mdbench.reporting.verdict_figure import VerdictCurves, verdict_figure
 from mdbench.store import Result, check_output, read_result, written
 from mdbench.version import __version__
@@ -48,14 +55,17 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
     if not run_folder.is_dir():
         raise InputError("no such run folder", where=run_folder, expected="a folder")
     check_output(page, force=force or (output is None and _is_ours(page)))
-    sections, not_shown = [], []
+    results: list[tuple[Path, str, Result]] = []
+    not_shown = []
     for path in sorted((run_folder / "observables").rglob("*.h5")):
         result = read_result(path, "observables")
         name = path.relative_to(run_folder).as_posix()
-        if result.attributes.get("observable") == "rdf":
-            sections.append(_rdf_section(path, name, result))
+        observable = result.attributes.get("observable")
+        if observable in _SECTIONS:
+            results.append((path, name, result))
         else:
             not_shown.append(name)
+    sections = [_section(path, name, result, results) for path, name, result in results]
     if not sections:
         raise InputError(
             "no results to show",
@@ -86,36 +96,57 @@ def _is_ours(page: Path) -> bool:
         return False
 
 
-def _rdf_section(path: Path, name: str, result: Result) -> RdfSection:
-    known = result.attributes
+#: What the page has sections for.
+_SECTIONS = ("rdf", "msd", "conductivity")
+
+
+def _section(
+    path: Path, name: str, result: Result, others: Sequence[tuple[Path, str, Result]]
+) -> Section:
+    """The section of a result file; others are the reference's that a figure shows beside."""
     try:
-        temperature = known["temperature_k"]
-        section = RdfSection(
-            file=name,
-            material=str(known["material"]),
-            source=str(known["source"]),
-            temperature_k=None if temperature is None else float(temperature),
-            n_runs=int(known["n_runs"]),
-            n_frames=int(known["n_frames"]),
-            skip_ps=[float(skip) for skip in known["skip_ps"]],
-            synthetic=any(
-                "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
-            ),
-            figure=_png(result),
-            comparison=known.get("comparison"),
-            peaks=[_peak(pair, known["peaks"][pair]) for pair in known["peaks"]],
-            settings=result.config,
-            inputs=result.inputs,
-        )
+        if result.attributes["observable"] == "rdf":
+            return _rdf_section(name, result)
+        if result.attributes["observable"] == "msd":
+            return msd_section(name, result)
+        reference = (result.attributes["document"].get("comparison") or {}).get("reference")
+        beside = [
+            other
+            for _, _, other in others
+            if other.attributes.get("observable") == "conductivity"
+            and f"{other.attributes.get('source')}: {other.attributes.get('material')}" == reference
+        ]
+        return conductivity_section(name, result, beside)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(
             "damaged result",
             where=path,
-            expected="what `mdbench rdf` writes",
+            expected=f"what `mdbench {result.attributes['observable']}` writes",
             found=f"{type(error).__name__} {error}",
             remedy="make it again",
         ) from error
-    return section
+
+
+def _rdf_section(name: str, result: Result) -> RdfSection:
+    known = result.attributes
+    temperature = known["temperature_k"]
+    return RdfSection(
+        file=name,
+        material=str(known["material"]),
+        source=str(known["source"]),
+        temperature_k=None if temperature is None else float(temperature),
+        n_runs=int(known["n_runs"]),
+        n_frames=int(known["n_frames"]),
+        skip_ps=[float(skip) for skip in known["skip_ps"]],
+        synthetic=any(
+            "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
+        ),
+        figure=_png(result),
+        comparison=known.get("comparison"),
+        peaks=[_peak(pair, known["peaks"][pair]) for pair in known["peaks"]],
+        settings=result.config,
+        inputs=result.inputs,
+    )
 
 
 def _peak(pair: str, stored: Mapping[str, float | None]) -> Peak:
@@ -146,15 +177,23 @@ def _curves(result: Result, place: str) -> dict[str, NDArray[Any]]:
     return {"total": found.pop("total"), **found}
 
 
-def _line(section: RdfSection) -> str:
+def _line(section: Section) -> str:
     """The section in one line, for the terminal."""
-    temperature = "" if section.temperature_k is None else f", {section.temperature_k:g} K"
+    mark = " (synthetic data: not a material)" if section.synthetic else ""
+    if isinstance(section, MsdSection):
+        return f"diffusion in {_name(section)}: {msd_result(section)}{mark}"
+    if isinstance(section, ConductivitySection):
+        name = f"{section.material}, {section.source}"
+        return f"conductivity of {name}: {conductivity_result(section)}{mark}"
     first = next((p for p in section.peaks if p.pair == "total"), None)
     peak = "" if first is None or first.position is None else f", first peak {first.position:.3f} A"
-    mark = " (synthetic data: not a material)" if section.synthetic else ""
-    name = f"{section.material}{temperature}, {section.source}"
     if section.comparison is not None:
         mode = section.comparison["failure_mode"]
         why = "" if mode is None else f" ({mode})"
-        return f"verdict on {name}: {section.comparison['verdict']}{why}{mark}"
-    return f"g(r) of {name}{peak}{mark}"
+        return f"verdict on {_name(section)}: {section.comparison['verdict']}{why}{mark}"
+    return f"g(r) of {_name(section)}{peak}{mark}"
+
+
+def _name(section: RdfSection | MsdSection) -> str:
+    temperature = "" if section.temperature_k is None else f", {section.temperature_k:g} K"
+    return f"{section.material}{temperature}, {section.source}"

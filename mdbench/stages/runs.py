@@ -7,14 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mdbench.errors import InputError
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Provenance, reduced_formula
+from mdbench.units import FS_IN_PS
 
 #: Where a run folder keeps trajectories.
 _PLACES = ("reference/*/*.h5", "rollouts/*/*/*.h5")
 #: Temperatures that differ by less are one, K.
 _SAME_TEMPERATURE = 0.5
+#: Runs of at least this length leave out the first of these; shorter ones a share (ps).
+_LONG_RUN_PS, _LONG_RUN_SKIP_PS, _SHORT_RUN_SHARE = 50.0, 15.0, 0.3
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def trajectories_in(run: Path) -> list[Path]:
 
 
 def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
-    """The files by source, material and temperature, in the order of their first file."""
+    """The files by source and material in the order of their first file, then by temperature."""
     groups: list[Group] = []
     atoms: dict[Path, list[int]] = {}
     for path in paths:
@@ -99,7 +104,10 @@ def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
         groups[place] = Group(
             old.source, old.material, old.temperature_k, (*old.paths, path), old.provenance
         )
-    return groups
+    names = [(group.source, group.material) for group in groups]
+    return sorted(
+        groups, key=lambda g: (names.index((g.source, g.material)), g.temperature_k or 0.0)
+    )
 
 
 def _replicas(a: Group, b: Group) -> bool:
@@ -113,6 +121,39 @@ def same_temperature(a: float | None, b: float | None) -> bool:
     if a is None or b is None:
         return a is b
     return abs(a - b) < _SAME_TEMPERATURE
+
+
+def first_frame(file: TrajectoryFile, skip_ps: float | None) -> tuple[int, float]:
+    """The first frame after equilibration, and the time that is left out, ps.
+
+    Args:
+        file: A trajectory.
+        skip_ps: Time to leave out; None is `default_skip_ps`.
+    """
+    interval = file.frame_interval_fs
+    if interval is None:
+        if skip_ps and file.n_frames > 1:
+            raise InputError("--skip-ps", expected="a trajectory with a time axis", found="none")
+        return 0, 0.0
+    times = file.times_ps - file.times_ps[0]
+    if skip_ps is None:
+        skip_ps = default_skip_ps(float(times[-1]) + interval * FS_IN_PS)
+    first = int(np.searchsorted(times, skip_ps - 1e-9))
+    if first >= file.n_frames:
+        raise InputError(
+            "no frames left after equilibration",
+            expected=f"a run longer than {skip_ps:g} ps",
+            found=f"{times[-1]:g} ps",
+            remedy="a smaller --skip-ps",
+        )
+    return first, skip_ps
+
+
+def default_skip_ps(length_ps: float) -> float:
+    """Equilibration to leave out, ps: 15 of runs of 50 or more, else 30 % of the run."""
+    if length_ps >= _LONG_RUN_PS - 1e-6:
+        return _LONG_RUN_SKIP_PS
+    return _SHORT_RUN_SHARE * length_ps
 
 
 def _source(path: Path, run: Path | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mdbench.analysis.controls import Control, all_controls
+from mdbench.analysis.control import Control
+from mdbench.analysis.controls import all_controls
 
 
 def run(*, seed: int = 0) -> list[Control]:

@@ -13,15 +13,14 @@ import numpy as np
 from mdbench.analysis.rdf import PairHistogram, RadialDistribution
 from mdbench.analysis.windows import RunWindows, WindowedRun
 from mdbench.config import RdfConfig
-from mdbench.errors import InputError, located
+from mdbench.errors import located
+from mdbench.stages.runs import first_frame
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Trajectory
 from mdbench.units import EV_PER_ANGSTROM3_IN_GPA, FS_IN_PS
 
 #: Consecutive blocks that a run is cut into, to see how much its g(r) scatters.
 _N_BLOCKS = 10
-#: Runs of at least this length leave out the first of these; shorter ones a share (ps).
-_LONG_RUN_PS, _LONG_RUN_SKIP_PS, _SHORT_RUN_SHARE = 50.0, 15.0, 0.3
 
 Progress = Callable[[float, str], None]
 
@@ -63,7 +62,7 @@ def read_run(
         progress: Called with the share done and the name of the file.
     """
     with TrajectoryFile(path) as file, located(path):
-        first, skip_ps = _first_frame(file, config)
+        first, skip_ps = first_frame(file, config.skip_ps)
         n_frames = len(range(first, file.n_frames, config.stride))
         windows = None
         if closely:
@@ -108,13 +107,6 @@ def read_run(
         )
 
 
-def default_skip_ps(length_ps: float) -> float:
-    """Equilibration to leave out, ps: 15 of runs of 50 or more, else 30 % of the run."""
-    if length_ps >= _LONG_RUN_PS - 1e-6:
-        return _LONG_RUN_SKIP_PS
-    return _SHORT_RUN_SHARE * length_ps
-
-
 def _read_ahead(blocks: Iterator[Trajectory], threads: int) -> Iterator[Trajectory]:
     """The blocks; with several threads the next one is read while one is worked on."""
     if threads < 2:
@@ -129,25 +121,3 @@ def _read_ahead(blocks: Iterator[Trajectory], threads: int) -> Iterator[Trajecto
 
 def _histogram(file: TrajectoryFile, config: RdfConfig) -> PairHistogram:
     return PairHistogram(file.atomic_numbers, config.r_max, config.dr, threads=config.threads)
-
-
-def _first_frame(file: TrajectoryFile, config: RdfConfig) -> tuple[int, float]:
-    """The first frame after equilibration, and the time that is left out, ps."""
-    interval = file.frame_interval_fs
-    if interval is None:
-        if config.skip_ps and file.n_frames > 1:
-            raise InputError("--skip-ps", expected="a trajectory with a time axis", found="none")
-        return 0, 0.0
-    times = file.times_ps - file.times_ps[0]
-    skip_ps = config.skip_ps
-    if skip_ps is None:
-        skip_ps = default_skip_ps(float(times[-1]) + interval * FS_IN_PS)
-    first = int(np.searchsorted(times, skip_ps - 1e-9))
-    if first >= file.n_frames:
-        raise InputError(
-            "no frames left after equilibration",
-            expected=f"a run longer than {skip_ps:g} ps",
-            found=f"{times[-1]:g} ps",
-            remedy="a smaller --skip-ps",
-        )
-    return first, skip_ps

@@ -12,7 +12,7 @@ from mdbench.analysis.rdf import radial_distribution
 from mdbench.config import RdfConfig
 from mdbench.errors import InputError
 from mdbench.stages import rdf
-from mdbench.stages.structure import default_skip_ps
+from mdbench.stages.runs import default_skip_ps
 from mdbench.store import read_result, read_trajectory, write_trajectory
 from mdbench.synthetic import HoppingModel, ion_conductor
 

@@ -1,0 +1,275 @@
+"""Conductivity over temperatures, its Arrhenius line, and a model's against the reference's."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mdbench.analysis.conductivity import (
+    charge_of,
+    charge_warnings,
+)
+from mdbench.config import ConductivityConfig
+from mdbench.errors import InputError
+from mdbench.stages.conductivity_against import ConductivityResult, held_against
+from mdbench.stages.conductivity_line import (
+    extrapolated,
+    extrapolated_without_errors,
+    fitted_line,
+    line_warnings,
+    no_line,
+    point_of,
+    transition_warnings,
+    two_temperatures,
+    usual_recipe,
+)
+from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
+from mdbench.stages.motion import Progress
+from mdbench.stages.runs import Group, expand, grouped, same_temperature, trajectories_in
+from mdbench.stages.temperatures import selected
+from mdbench.stages.transport import EndedEarlyError, check_not_read, transport
+from mdbench.store import check_output
+
+
+@dataclass
+class ConductivityReport:
+    """The results of all sources and materials, ready to be printed."""
+
+    config: ConductivityConfig
+    results: list[ConductivityResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON document: `groups`; a single group's keys also at top level."""
+        groups = [result_json(result, self.config) for result in self.results]
+        return {**(groups[0] if len(groups) == 1 else {}), "groups": groups}
+
+    def as_text(self) -> str:
+        """A table by temperature and what the line says, for each source and material."""
+        return "\n\n".join(result_text(result) for result in self.results)
+
+
+def run(
+    files: Sequence[Path],
+    config: ConductivityConfig,
+    *,
+    references: Sequence[Path] = (),
+    run_folder: Path | None = None,
+    output: Path | None = None,
+    csv: Path | None = None,
+    plot: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ConductivityReport:
+    """Conductivities of the files, or of a run folder's trajectories, and their Arrhenius lines.
+
+    Args:
+        files: Trajectories or patterns; none means those of the run folder.
+        config: Temperatures, charge, extrapolation, estimator.
+        references: Trajectories or patterns of the reference that the others are held against.
+        run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
+        output: HDF5 file for the result of the one source and material. Without files each is
+            written to its place in the run folder.
+        csv: Table by temperature.
+        plot: Figure, .png, .svg or .pdf.
+        force: Overwrite.
+        progress: Called with the share done and what is being read.
+    """
+    if references and config.estimator != "gls":
+        raise InputError(
+            "--against",
+            expected="--estimator gls",
+            found=config.estimator,
+            remedy="other estimators have no errors to compare with",
+        )
+    for target in (output, csv, plot):
+        if target is not None:
+            check_output(target, force=force or target is not output)
+    if plot is not None:
+        from mdbench.reporting.figures import check_name
+
+        check_name(plot)
+    folder = None
+    if not files:
+        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    paths = trajectories_in(folder) if folder is not None else expand(files)
+    others = expand(references)
+    check_not_read((output, csv, plot), [*paths, *others])
+    if folder is not None:
+        paths = _without(paths, others, folder)
+    groups = grouped(paths, run=folder)
+    _check_temperatures(groups)
+    materials = _by_material(selected(groups, config.temps))
+    report = ConductivityReport(config)
+    if folder is not None:
+        report.notes.append(f"run folder {folder}: {len(paths)} trajectories")
+    if output is not None and len(materials) > 1:
+        raise InputError(
+            "-o takes one source and material",
+            found="; ".join(f"{m[0].source}: {m[0].material}" for m in materials),
+            remedy="name its files",
+        )
+    known = _references(others, config, progress)
+    for members in materials:
+        result = _result(members, config, known, progress)
+        report.results.append(result)
+        report.notes += [f"{result.name}: {line}" for line in result.warnings]
+        target = output
+        if folder is not None and output is None:
+            target = (
+                folder / "observables" / members[0].source / members[0].material / "conductivity.h5"
+            )
+        if target is not None:
+            made = store(target, result, known, config, force=force or output is not None)
+            if not made:
+                report.notes.append(f"{target}: already done")
+    if csv is not None:
+        write_table(csv, report.results)
+    if plot is not None:
+        draw(plot, report.results, known)
+    return report
+
+
+def _without(paths: Sequence[Path], others: Sequence[Path], folder: Path) -> list[Path]:
+    """The trajectories of a run folder without those that they are held against."""
+    reference = {path.resolve() for path in others}
+    kept = [path for path in paths if path.resolve() not in reference]
+    if not kept:
+        raise InputError(
+            "nothing to hold against the reference",
+            where=folder,
+            expected="other trajectories than those of --against",
+        )
+    return kept
+
+
+def _check_temperatures(groups: Sequence[Group]) -> None:
+    for group in groups:
+        if group.temperature_k is None:
+            raise InputError(
+                "temperature unknown",
+                where=group.paths[0],
+                expected="the temperature of every run",
+                remedy="`mdbench ingest --temperature` states it",
+            )
+        for path in group.paths:
+            # run folders name files by temperature: 800K-r0.h5
+            stated = path.name.partition("K-r")[0]
+            named = "K-r" in path.name and stated.replace(".", "", 1).isdigit()
+            if named and not same_temperature(float(stated), group.temperature_k):
+                raise InputError(
+                    "temperatures contradict each other",
+                    where=path,
+                    expected=f"{stated} K by its name",
+                    found=f"{group.temperature_k:g} K in the file",
+                )
+
+
+def _by_material(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups of each source and material, by temperature, in the order of their first file."""
+    found: dict[tuple[str, str], list[Group]] = {}
+    for group in groups:
+        found.setdefault((group.source, group.material), []).append(group)
+    return [sorted(g, key=lambda group: group.temperature_k or 0.0) for g in found.values()]
+
+
+def _references(
+    references: Sequence[Path], config: ConductivityConfig, progress: Progress | None
+) -> list[ConductivityResult]:
+    if not references:
+        return []
+    groups = grouped(references)
+    _check_temperatures(groups)
+    if config.temps is not None:
+        groups = selected(groups, config.temps)
+    return [_result(members, config, [], progress) for members in _by_material(groups)]
+
+
+def _result(
+    members: Sequence[Group],
+    config: ConductivityConfig,
+    references: Sequence[ConductivityResult],
+    progress: Progress | None,
+) -> ConductivityResult:
+    """All temperatures of one source and material."""
+    found, broken = [], []
+    for group in members:
+        try:
+            found.append(transport(group, config, progress))
+        except EndedEarlyError as error:
+            broken.append(str(error))
+    if not found:
+        raise InputError(broken[0])
+    species = found[0].species
+    for one in found:
+        if one.species != species:
+            raise InputError(
+                "another mobile species",
+                where=one.runs[0].path,
+                expected=f"{species}, as in {found[0].runs[0].path}",
+                found=one.species,
+                remedy="--mobile settles it",
+            )
+    charge = charge_of(species, _stated_charge(config.charge, species))
+    points = tuple(point_of(one, charge) for one in found)
+    warnings = [
+        f"{p.temperature_k:g} K: {n}" for p in points for n in p.transport.diffusion.warnings
+    ]
+    warnings += broken
+    warnings += charge_warnings(found[0].runs[0].n_atoms, species, charge)
+    warnings += [n for n in found[0].notes if n.startswith("synthetic")]
+    warnings += [n for one in found for n in one.notes if ": temperature" in n]
+    fit, extrapolation = None, None
+    if config.estimator == "gls":
+        fit, lines = fitted_line(points, config)
+        warnings += lines
+        if fit is not None:
+            extrapolation = extrapolated(fit, points, charge, config.at_k)
+            warnings += line_warnings(fit, points, config.at_k)
+    else:
+        extrapolation = extrapolated_without_errors(points, charge, config.at_k)
+        if extrapolation is None:
+            warnings.append(no_line(points, config.at_k))
+        else:
+            known = [p.temperature_k for p in points]
+            warnings += two_temperatures(known)
+            warnings += transition_warnings(points, known, config.at_k)
+    if extrapolation is None and config.at is not None:
+        raise InputError(
+            f"--at {config.at:g}",
+            where=f"{members[0].source}: {members[0].material}",
+            expected="D resolved at two temperatures or more",
+            found=f"{sum(p.diffusivity.resolved for p in points)}",
+            remedy="more temperatures, or longer runs",
+        )
+    return ConductivityResult(
+        group=members[0],
+        points=points,
+        charge=charge,
+        extrapolation=extrapolation,
+        fit=fit,
+        paper=usual_recipe(points, charge, config.at_k) if config.paper else None,
+        against=held_against(members[0], points, fit, references, config) if references else None,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _stated_charge(text: str | None, species: str) -> float | None:
+    """The charge in `1`, `Li=1` or `Li=1,Na=1`; None where nothing is stated for the species."""
+    if text is None:
+        return None
+    for part in text.split(","):
+        symbol, _, number = part.rpartition("=")
+        try:
+            charge = float(number)
+        except ValueError:
+            charge = math.nan
+        if not math.isfinite(charge) or charge == 0.0:
+            raise InputError("--charge", expected="a charge such as 1 or Li=1", found=repr(text))
+        if symbol.strip() in ("", species):
+            return charge
+    raise InputError("--charge", expected=f"one for {species}, the mobile ion", found=repr(text))

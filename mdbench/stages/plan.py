@@ -1,0 +1,195 @@
+"""How much more simulation a wanted interval needs: reads what `conductivity` wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mdbench.analysis.planning import Allocation, PilotPoint, Plan, plan
+from mdbench.config import PlanConfig, stamp
+from mdbench.errors import InputError
+from mdbench.reporting.tables import Cell, text_table
+from mdbench.stages.runs import expand
+from mdbench.stats import Estimate, Spread
+from mdbench.store import Result, read_result
+
+#: Relative errors above this are optimistic: such a run may resolve nothing.
+_LARGE_ERROR = 0.4
+#: Half widths that a plan can be made for, decades.
+_NARROWEST, _WIDEST = 1e-3, 10.0
+
+
+@dataclass(frozen=True)
+class MaterialPlan:
+    """Plans for one source and material.
+
+    Attributes:
+        name: Source and material.
+        source: Name of the source.
+        material: Name of the material.
+        plan: Ways to the wanted interval.
+    """
+
+    name: str
+    source: str
+    material: str
+    plan: Plan
+
+
+@dataclass
+class PlanReport:
+    """The plans, ready to be printed."""
+
+    config: PlanConfig
+    results: list[MaterialPlan] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON document: `groups`; a single group's keys also at top level."""
+        groups = [_json(result, self.config) for result in self.results]
+        return {**(groups[0] if len(groups) == 1 else {}), "groups": groups}
+
+    def as_text(self) -> str:
+        """A table of ways to the interval, for each source and material."""
+        return "\n\n".join(_text(result, self.config) for result in self.results)
+
+
+def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = None) -> PlanReport:
+    """Plans from the results of `mdbench conductivity`.
+
+    Args:
+        files: What `mdbench conductivity -o` wrote; none means those of the run folder.
+        config: The wanted interval.
+        run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
+    """
+    if not _NARROWEST <= config.wanted <= _WIDEST:
+        raise InputError(
+            "--wanted",
+            expected=f"{_NARROWEST:g} to {_WIDEST:g} decades",
+            found=f"{config.wanted:g}",
+        )
+    report = PlanReport(config)
+    if files:
+        paths = expand(files)
+    else:
+        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+        paths = sorted(folder.glob("observables/*/*/conductivity.h5"))
+        report.notes.append(f"run folder {folder}: {len(paths)} result(s) of conductivity")
+        if not paths:
+            raise InputError(
+                "no conductivities in this run folder",
+                where=folder,
+                remedy=f"`mdbench conductivity --run {folder}` first",
+            )
+    for path in paths:
+        known = read_result(path, "observables").attributes
+        if known.get("observable") != "conductivity":
+            raise InputError(
+                "wrong observable",
+                where=path,
+                expected="a result of `mdbench conductivity`",
+                found=str(known.get("observable")),
+            )
+        report.results.append(_plan_of(path, read_result(path, "observables"), config))
+    return report
+
+
+def _plan_of(path: Path, result: Result, config: PlanConfig) -> MaterialPlan:
+    known = result.attributes
+    try:
+        pilot = [_point(point) for point in known["pilot"]]
+        source, material = str(known["source"]), str(known["material"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            "damaged result", where=path, found=f"{type(error).__name__} {error}"
+        ) from error
+    try:
+        found = plan(pilot, config.wanted, config.at, run_ps=config.ps)
+    except InputError as error:
+        raise InputError(str(error), where=path) from error
+    return MaterialPlan(f"{source}: {material}", source, material, found)
+
+
+def _point(stored: dict[str, Any]) -> PilotPoint:
+    known = stored["diffusivity"]
+    limits = (known[name] for name in ("value", "low", "high"))
+    value, low, high = (None if x is None else float(x) for x in limits)
+    spread = None
+    if stored["variance"] is not None:
+        spread = Spread(float(stored["variance"]), float(stored["freedom"]))
+    return PilotPoint(
+        temperature_k=float(stored["temperature_k"]),
+        diffusivity=Estimate(value, low, high, str(known["unit"]), spread),
+        total_ps=float(stored["total_ps"]),
+        n_replicas=int(stored["n_replicas"]),
+    )
+
+
+def _ways(found: Plan) -> dict[str, Allocation | None]:
+    return {
+        "as the pilot": found.proportional,
+        "equal times": found.equal,
+        "two temperatures": found.best,
+        "with a third": found.robust,
+    }
+
+
+def _json(result: MaterialPlan, config: PlanConfig) -> dict[str, Any]:
+    found = result.plan
+    return {
+        "source": result.source,
+        "material": result.material,
+        "settings": stamp(config),
+        "present_half_width": found.present.half_width,
+        "ways": {
+            name: None if way is None else _allocation_json(way)
+            for name, way in _ways(found).items()
+        },
+        "next_run": [
+            {"temperature_k": c.temperature_k, "standard_error": c.standard_error}
+            for c in found.next_run
+        ],
+    }
+
+
+def _allocation_json(way: Allocation) -> dict[str, Any]:
+    return {
+        "temperatures": [
+            {"temperature_k": t, "ns": ns, "replicas": n, "relative_error": error}
+            for t, ns, n, error in zip(
+                way.temperatures_k, way.total_ns, way.replicas, way.relative_errors, strict=True
+            )
+        ],
+        "total_ns": sum(way.total_ns),
+        "run_ps": way.run_ps,
+        "half_width": way.predicted.half_width,
+    }
+
+
+def _text(result: MaterialPlan, config: PlanConfig) -> str:
+    found = result.plan
+    rows: list[list[Cell]] = []
+    for name, way in _ways(found).items():
+        if way is None:
+            continue
+        runs = ", ".join(
+            f"{n} at {t:g} K" for n, t in zip(way.replicas, way.temperatures_k, strict=True)
+        )
+        mark = " *" if max(way.relative_errors) > _LARGE_ERROR else ""
+        rows.append([name, f"{sum(way.total_ns):.3g}", f"{runs} of {way.run_ps:.3g} ps{mark}"])
+    best = found.next_run[0]
+    lines = [
+        f"{result.name}: log10 sigma({config.at:g} K) to ± {config.wanted:g} decades; "
+        f"the pilot has ± {found.present.half_width:.2g}",
+        text_table(("way", "ns in all", "runs, the pilot's included"), rows),
+        f"the next run of {found.proportional.run_ps:.3g} ps is worth most at "
+        f"{best.temperature_k:g} K",
+    ]
+    if found.present.half_width <= config.wanted:
+        lines.insert(1, "the pilot is enough")
+    if any(max(w.relative_errors) > _LARGE_ERROR for w in _ways(found).values() if w is not None):
+        lines.append("* so short at one temperature that D may not be resolved there")
+    return "\n".join(lines)

@@ -16,6 +16,8 @@ COMMANDS = (
     "ingest",
     "info",
     "convert",
+    "reference",
+    "simulate",
     "rdf",
     "msd",
     "conductivity",

@@ -34,13 +34,22 @@ class CollectiveDiffusion:
     haven_ratio: Estimate
 
 
-def collective_diffusion(motions: Sequence[IonMotion], tracer: Diffusion) -> CollectiveDiffusion:
+def collective_diffusion(
+    motions: Sequence[IonMotion], tracer: Diffusion, *, alone: bool = False
+) -> CollectiveDiffusion:
     """D_σ at the lags of the tracer's window, by the same weights; intervals by blocks of time.
+
+    Where no tracer diffusion is resolved D_σ is a bound, never below the tracer's: the sum of ions
+    that are not seen to move on says no more than they do.
 
     Args:
         motions: Replicas of one species in one state.
         tracer: Their tracer diffusion.
+        alone: There are no other atoms: in their own frame the sum of all stays where it is.
     """
+    nothing = Estimate(None, None, None, "")
+    if alone or tracer.window.reached == "ballistic":
+        return CollectiveDiffusion(Estimate(None, None, None, UNIT), nothing)
     lags = np.arange(1, N_LAGS + 1)
     fits = [
         TensorFit.of(
@@ -54,18 +63,15 @@ def collective_diffusion(motions: Sequence[IonMotion], tracer: Diffusion) -> Col
     ]
     shares = np.array([motion.length_ps for motion in motions])
     fit = pooled(fits, shares / shares.sum(), ISOTROPIC)
-    alone = tracer.diffusivity
-    if fit.low_within <= 0.0 or tracer.window.reached == "ballistic":
-        bound = fit.value + fit.width if tracer.window.reached != "ballistic" else None
-        return CollectiveDiffusion(
-            Estimate(None, None, bound, UNIT), Estimate(None, None, None, "")
-        )
+    known = tracer.diffusivity
+    if known.value is None or known.spread is None or fit.low_within <= 0.0:
+        least = 0.0 if known.resolved or known.high is None else known.high
+        bound = max(fit.value + fit.width, least)
+        return CollectiveDiffusion(Estimate(None, None, bound, UNIT), nothing)
     relative = fit.spread.scaled(1.0 / fit.value)
     together = log_estimate(math.log(fit.value), relative, UNIT)
-    if alone.value is None or alone.spread is None:
-        return CollectiveDiffusion(together, Estimate(None, None, None, ""))
-    both = sum_of([alone.spread.scaled(1.0 / alone.value), relative])
-    return CollectiveDiffusion(together, log_estimate(math.log(alone.value / fit.value), both, ""))
+    both = sum_of([known.spread.scaled(1.0 / known.value), relative])
+    return CollectiveDiffusion(together, log_estimate(math.log(known.value / fit.value), both, ""))
 
 
 def summed(motion: IonMotion) -> FloatArray:

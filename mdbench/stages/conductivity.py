@@ -29,9 +29,10 @@ from mdbench.stages.conductivity_line import (
 )
 from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
 from mdbench.stages.motion import Progress
-from mdbench.stages.runs import Group, expand, grouped, same_temperature, trajectories_in
+from mdbench.stages.outputs import check_not_read
+from mdbench.stages.runs import Group, expand, grouped, same_temperature, trajectories_in, without
 from mdbench.stages.temperatures import selected
-from mdbench.stages.transport import EndedEarlyError, check_not_read, transport
+from mdbench.stages.transport import EndedEarlyError, transport
 from mdbench.store import check_output
 
 
@@ -100,7 +101,7 @@ def run(
     others = expand(references)
     check_not_read((output, csv, plot), [*paths, *others])
     if folder is not None:
-        paths = _without(paths, others, folder)
+        paths = without(paths, others, folder)
     groups = grouped(paths, run=folder)
     _check_temperatures(groups)
     materials = _by_material(selected(groups, config.temps))
@@ -132,19 +133,6 @@ def run(
     if plot is not None:
         draw(plot, report.results, known)
     return report
-
-
-def _without(paths: Sequence[Path], others: Sequence[Path], folder: Path) -> list[Path]:
-    """The trajectories of a run folder without those that they are held against."""
-    reference = {path.resolve() for path in others}
-    kept = [path for path in paths if path.resolve() not in reference]
-    if not kept:
-        raise InputError(
-            "nothing to hold against the reference",
-            where=folder,
-            expected="other trajectories than those of --against",
-        )
-    return kept
 
 
 def _check_temperatures(groups: Sequence[Group]) -> None:

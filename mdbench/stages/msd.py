@@ -14,10 +14,10 @@ from mdbench.config import MsdConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
 from mdbench.stages.motion import Progress
-from mdbench.stages.outputs import already_done, place
+from mdbench.stages.outputs import already_done, check_not_read, place
 from mdbench.stages.runs import expand, grouped, trajectories_in
 from mdbench.stages.temperatures import selected
-from mdbench.stages.transport import Transport, check_not_read, transport, transport_json
+from mdbench.stages.transport import Transport, transport, transport_json
 from mdbench.store import Dataset, check_output, write_result
 
 

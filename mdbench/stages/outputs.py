@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,3 +38,14 @@ def already_done(target: Path, inputs: list[Input], config: Any, *, force: bool)
         where=target,
         remedy="--force writes it again",
     )
+
+
+def check_not_read(targets: Iterable[Path | None], sources: Sequence[Path]) -> None:
+    """Refuses, also when forced, outputs in place of the trajectories that are read."""
+    for target in targets:
+        if (
+            target is not None
+            and target.exists()
+            and any(s.exists() and target.samefile(s) for s in sources)
+        ):
+            raise InputError("output is one of the trajectories", where=target)

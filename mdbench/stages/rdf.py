@@ -15,8 +15,8 @@ from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
-from mdbench.stages.outputs import already_done, place
-from mdbench.stages.runs import Group, expand, grouped, trajectories_in
+from mdbench.stages.outputs import already_done, check_not_read, place
+from mdbench.stages.runs import Group, expand, grouped, trajectories_in, without
 from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
     Dataset,
@@ -95,6 +95,10 @@ def run(
     if not files:
         folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
     paths = trajectories_in(folder) if folder is not None else expand(files)
+    others = expand(references)
+    check_not_read((output, csv, plot), [*paths, *others])
+    if folder is not None:
+        paths = without(paths, others, folder)
     groups = grouped(paths, run=folder)
     report = RdfReport(config)
     if folder is not None:
@@ -105,7 +109,7 @@ def run(
         )
     known = [
         (reference, _group(reference, config, progress, closely=True).runs)
-        for reference in grouped(expand(references))
+        for reference in grouped(others)
     ]
     for group in groups:
         result = _group(group, config, progress, closely=bool(known))

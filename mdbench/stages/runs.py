@@ -72,6 +72,19 @@ def trajectories_in(run: Path) -> list[Path]:
     return found
 
 
+def without(paths: Sequence[Path], others: Sequence[Path], folder: Path) -> list[Path]:
+    """The trajectories of a run folder without those that they are held against."""
+    reference = {path.resolve() for path in others}
+    kept = [path for path in paths if path.resolve() not in reference]
+    if not kept:
+        raise InputError(
+            "nothing to hold against the reference",
+            where=folder,
+            expected="other trajectories than those of --against",
+        )
+    return kept
+
+
 def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
     """The files by source and material in the order of their first file, then by temperature."""
     groups: list[Group] = []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Sequence
-from typing import NoReturn, overload
+from contextlib import suppress
+from typing import IO, NoReturn, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ class Spool(Sequence[FloatArray]):
             self._file = tempfile.TemporaryFile(prefix="mdbench-")  # noqa: SIM115
         except OSError as error:
             _refuse(error)
+        weakref.finalize(self, _close, self._file)
 
     def write(self, start: int, block: FloatArray) -> None:
         """Stores frames from `start` on: (n_rows, 3, n_block)."""
@@ -56,6 +59,11 @@ class Spool(Sequence[FloatArray]):
         size = 3 * self._shape[2]
         self._file.seek(8 * size * row)
         return np.frombuffer(self._file.read(8 * size)).reshape(3, -1)
+
+
+def _close(file: IO[bytes]) -> None:
+    with suppress(OSError):  # what is left to be written on a full disk
+        file.close()
 
 
 def _refuse(error: OSError) -> NoReturn:

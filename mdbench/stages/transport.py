@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +147,7 @@ def transport(group: Group, config: MsdConfig, progress: Progress | None = None)
         group=group,
         runs=tuple(runs),
         diffusion=diffusion,
-        collective=_collective(runs, diffusion),
+        collective=collective_diffusion(motions, diffusion, alone=len(runs[0].n_atoms) == 1),
         diffusivity=diffusion.diffusivity
         if config.estimator == "gls"
         else analyzer_estimate(runs, config.smoothing),
@@ -244,30 +244,6 @@ def _ended_early(path: Path, config: MsdConfig) -> str | None:
                 if len(range(first, file.n_frames, config.stride)) > 3 * N_LAGS:
                     return None
         return f"{path.name}: {reason}"
-
-
-def check_not_read(targets: Iterable[Path | None], sources: Sequence[Path]) -> None:
-    """Refuses, also when forced, outputs in place of the trajectories that are read."""
-    for target in targets:
-        if (
-            target is not None
-            and target.exists()
-            and any(s.exists() and target.samefile(s) for s in sources)
-        ):
-            raise InputError("output is one of the trajectories", where=target)
-
-
-def _collective(runs: Sequence[RunMotion], tracer: Diffusion) -> CollectiveDiffusion:
-    if len(runs[0].n_atoms) == 1:  # in the frame of all atoms their sum stays where it is
-        return CollectiveDiffusion(Estimate(None, None, None, UNIT), Estimate(None, None, None, ""))
-    found = collective_diffusion([run.motion for run in runs], tracer)
-    alone, bound = tracer.diffusivity, found.diffusivity.high
-    if alone.resolved or alone.high is None or bound is None:
-        return found
-    # the sum of ions that are not seen to move on says no more than they do
-    return CollectiveDiffusion(
-        Estimate(None, None, max(bound, alone.high), UNIT), found.haven_ratio
-    )
 
 
 def _check_replicas(runs: Sequence[RunMotion]) -> None:

@@ -2,15 +2,15 @@ rule report:
     input:
         [
             f"{RUN}/observables/{source}/{material}/{observable}-{temperature}K.h5"
-            for material, sample in SAMPLES.items()
-            for source, runs in sample["sources"].items()
+            for material, sources in RUNS.items()
+            for source, runs in sources.items()
             for temperature in runs
             for observable in ("rdf", "msd")
         ],
         [
             f"{RUN}/observables/{source}/{material}/conductivity.h5"
-            for material, sample in SAMPLES.items()
-            for source in sample["sources"]
+            for material, sources in RUNS.items()
+            for source in sources
         ],
     output:
         f"{RUN}/report/index.html",

@@ -1,0 +1,60 @@
+"""`mdbench simulate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mdbench.config import SimulateConfig
+
+from . import options
+
+
+@click.command(short_help="Run MD of a force field that is to be judged.")
+@click.option(
+    "--material",
+    "materials",
+    multiple=True,
+    default=("lgps",),
+    show_default=True,
+    metavar="NAME|FILE",
+    help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable).",
+)
+@options.run_folder
+@options.settings(SimulateConfig)
+@options.threads
+@options.force
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.talk
+def command(
+    materials: tuple[str, ...],
+    run: Path | None,
+    threads: int | None,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    **values: Any,
+) -> int:
+    """Trajectories of a model or ASE calculator, by the protocol of the reference.
+
+    They go to rollouts/NAME/MATERIAL/ of the run folder. What is there is not made again; what
+    was begun and killed goes on where it was. A run that explodes or fuses atoms is a short
+    trajectory that says so.
+
+    \b
+      mdbench simulate --calculator chgnet --material lgps --temps 800,1000 --replicas 2 --ps 10
+      mdbench simulate --calculator mymodel:make --material cell.cif --engine lammps
+    """
+    from mdbench.stages import simulate
+
+    config = options.take(SimulateConfig, values)
+    with options.progress_bar(quiet=quiet) as progress:
+        report = simulate.run(
+            materials, config, run_folder=run, threads=threads, force=force, progress=progress
+        )
+    options.notes(report.notes, quiet=quiet)
+    click.echo(json.dumps(report.as_json()) if as_json else report.as_text())
+    return 0

@@ -1,0 +1,1 @@
+"""Structures of sulfide electrolytes, installed as `mdbench_data`; see README.md."""

@@ -1,0 +1,1 @@
+"""Molecular dynamics of many systems at once, of any force field."""

@@ -1,0 +1,1 @@
+"""Force fields that are not networks: the embedded reference, any ASE calculator."""

@@ -1,0 +1,60 @@
+"""Reference dynamics: by the embedded potential, or by any ASE calculator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mdbench.config import ReferenceConfig
+from mdbench.md.frames import Recording
+from mdbench.potentials.calculators import force_field
+from mdbench.potentials.materials import material
+from mdbench.stages.dynamics import DynamicsReport, Job, Progress, arguments, run_jobs
+from mdbench.stages.temperatures import Temperatures
+
+
+def run(
+    materials: Sequence[str],
+    config: ReferenceConfig,
+    *,
+    run_folder: Path | None = None,
+    threads: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> DynamicsReport:
+    """Reference trajectories into reference/<material>/ of a run folder.
+
+    Args:
+        materials: Names of crystals, or structure files.
+        config: Temperatures, replicas, times, potential.
+        run_folder: By default $MDBENCH_RUN, else `run`.
+        threads: Threads that share the runs; by default as many as there are cores.
+        force: Make everything anew.
+        progress: Called with the share done and the speed.
+    """
+    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    temperatures = Temperatures.parse(config.temps).values()
+    structures = [material(name) for name in materials]
+    potential = force_field(config.calculator, arguments(config.calculator_args))
+    jobs = [
+        Job(
+            material=structure,
+            temperature_k=t,
+            replica=replica,
+            target=folder / "reference" / structure.name / f"{t:g}K-r{replica}.h5",
+            label="reference",
+        )
+        for structure in structures
+        for t in temperatures
+        for replica in range(config.replicas)
+    ]
+    return run_jobs(
+        potential,
+        jobs,
+        config,
+        Recording(forces=config.forces, stresses=True),
+        threads=threads,
+        force=force,
+        progress=progress,
+    )

@@ -92,8 +92,8 @@ class Page:
         run: Name of the run folder.
         created: When the page was made.
         version: Version of mdbench.
-        sections: One per result, in any order: verdicts come first, then other g(r),
-            conductivities and diffusivities.
+        sections: One per result, in any order: verdicts come first, then conductivities,
+            other g(r) and diffusivities.
         not_shown: Result files of kinds that this page has no section for.
     """
 
@@ -106,7 +106,7 @@ class Page:
 
 def render(page: Page) -> str:
     """The page as HTML."""
-    sections = sorted(page.sections, key=_rank)
+    sections = in_order(page.sections)
     style = files("mdbench.reporting").joinpath("assets/page.css").read_text(encoding="utf-8")
     body = [
         f"<h1>Run {text(page.run)}</h1>",
@@ -130,10 +130,19 @@ def render(page: Page) -> str:
     )
 
 
-def _rank(section: Section) -> int:
+def in_order(sections: Sequence[Section]) -> list[Section]:
+    """Sections as the page shows them."""
+    return sorted(sections, key=_place)
+
+
+def _place(section: Section) -> tuple[int, str, str, float]:
+    """Verdicts, then conductivities, g(r) and diffusivities; by material, source, temperature."""
+    if isinstance(section, ConductivitySection):
+        return 1, section.material, section.source, 0.0
+    rank = 3
     if isinstance(section, RdfSection):
-        return 0 if section.comparison is not None else 1
-    return 2 if isinstance(section, ConductivitySection) else 3
+        rank = 0 if section.comparison is not None else 2
+    return rank, section.material, section.source, section.temperature_k or 0.0
 
 
 def _what_was_run(sections: Sequence[Section]) -> list[str]:
@@ -166,7 +175,7 @@ def _banner(sections: Sequence[Section]) -> str:
     which = "" if len(made_up) == len(sections) else " in the sections marked below"
     return (
         f'<p class="banner" role="note"><strong>Synthetic sample data{which}: not a material.'
-        "</strong> A toy model made these trajectories to try the tools on. "
+        "</strong> A toy model or an analytic toy potential made these trajectories. "
         "Their numbers say nothing about any substance or potential.</p>"
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mdbench.errors import InputError
 from mdbench.reporting.figures import STYLE, rdf_figure
-from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, Section, render
+from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, Section, in_order, render
 from mdbench.reporting.transport_html import (
     ConductivitySection,
     MsdSection,
@@ -85,7 +85,7 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
     )
     with written(page) as part:
         part.write_text(content, encoding="utf-8")
-    return ReportSummary(page, [_line(s) for s in sections], not_shown)
+    return ReportSummary(page, [_line(s) for s in in_order(sections)], not_shown)
 
 
 def _is_ours(page: Path) -> bool:

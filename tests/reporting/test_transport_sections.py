@@ -232,7 +232,7 @@ def test_synthetic_is_told_by_any_of_three_places(make, build, key):
     assert "not a material" not in outline(build("x.h5", result)).words
 
 
-def test_verdicts_come_first_then_structure_then_transport():
+def test_conductivity_stands_before_structure_and_diffusion():
     rdf = RdfSection(
         file="rdf.h5",
         material="li2s",
@@ -250,7 +250,7 @@ def test_verdicts_come_first_then_structure_then_transport():
     )
     conducting = conductivity_section("c.h5", conductivity_result())
     found = outline(msd_section("m.h5", msd_result()), conducting, rdf)
-    titles = [found.words.rindex(name) for name in ("g(r) of", "Conductivity of", "Diffusion of")]
+    titles = [found.words.rindex(name) for name in ("Conductivity of", "g(r) of", "Diffusion of")]
     assert titles == sorted(titles)
     ids = {value for _, name, value in found.attributes if name == "id"}
     links = {value[1:] for _, name, value in found.attributes if name == "href"}

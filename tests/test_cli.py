@@ -19,6 +19,8 @@ from mdbench.config import (
     MsdConfig,
     PlanConfig,
     RdfConfig,
+    ReferenceConfig,
+    SimulateConfig,
 )
 from mdbench.store import write_trajectory
 from mdbench.version import __version__
@@ -26,6 +28,7 @@ from tests.pipeline.little import little_run
 from tests.stages.little import at, write_run
 
 COMMON = {"--quiet", "--debug", "--help"}
+DYNAMICS = {"--material", "--run", "--threads", "--force", "--json"}
 RESULTS = {"--json", "--csv", "--plot", "--output", "--force", "--run"}
 
 
@@ -37,6 +40,8 @@ OPTIONS = {
     "ingest": flags(IngestConfig) | {"--output", "--force"},
     "info": {"--json"},
     "convert": flags(ConvertConfig) | {"--output", "--force"},
+    "reference": flags(ReferenceConfig) | DYNAMICS,
+    "simulate": flags(SimulateConfig) | DYNAMICS,
     "rdf": flags(RdfConfig) | RESULTS | {"--against", "--require"},
     "msd": flags(MsdConfig) | RESULTS,
     "conductivity": flags(ConductivityConfig) | RESULTS | {"--against"},
@@ -54,7 +59,7 @@ def python(code: str, *args: object, **kwargs) -> subprocess.CompletedProcess[st
 
 
 def test_every_command_is_tested() -> None:
-    assert set(OPTIONS) <= set(COMMANDS)
+    assert set(OPTIONS) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
@@ -129,11 +134,21 @@ def test_version(capsys) -> None:
         (["msd", "a.h5", "--charge", "1"], ["--charge"]),
         (["plan", "a.h5", "--plot", "a.png"], ["--plot"]),
         (["conductivity", "a.h5", "--against"], ["--against"]),
+        (["simulate"], ["--calculator NAME"]),
+        (["simulate", "--calculator", "refpot", "--engine", "gromacs"], ["--engine", "lammps"]),
+        (["reference", "--start", "reference"], ["--start"]),
+        (["reference", "--temps", "0"], ["--temps", "above 0 and below 1e6 K"]),
+        (["reference", "--material", "lgsp"], ["did you mean lgps"]),
+        (["reference", "--ensemble", "nosehover"], ["did you mean nose-hoover"]),
+        (["reference", "--calculator", "refpto"], ["did you mean refpot"]),
+        (["reference", "--threads", "0"], ["--threads"]),
         (["--nonsense"], ["--nonsense"]),
     ],
 )
-def test_usage(args, words, capsys) -> None:
+def test_usage(args, words, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert run(args) == 2
+    assert not list(tmp_path.iterdir())
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("mdbench: error: ")

@@ -92,7 +92,9 @@ class MDSettings:
         """JSON of everything that a run depends on; it may become longer."""
         values: dict[str, Any] = asdict(self) | {"damping_fs": self.damping}
         del values["production_ps"]
-        plain = {k: v if isinstance(v, str) else float(v) for k, v in values.items()}
+        plain = {
+            k: float(v) if isinstance(v, int) and k != "seed" else v for k, v in values.items()
+        }
         return json.dumps(plain, sort_keys=True)
 
 

@@ -208,6 +208,9 @@ def _result(
         f"{p.temperature_k:g} K: {n}" for p in points for n in p.transport.diffusion.warnings
     ]
     warnings += broken
+    warnings += [
+        f"{p.temperature_k:g} K: left out: {line}" for p in points for line in p.transport.left_out
+    ]
     warnings += charge_warnings(found[0].runs[0].n_atoms, species, charge)
     warnings += [n for n in found[0].notes if n.startswith("synthetic")]
     warnings += [n for one in found for n in one.notes if ": temperature" in n]

@@ -18,15 +18,15 @@ import numpy as np
 from mdbench.analysis.mobile import mobile_species
 from mdbench.config import DynamicsConfig
 from mdbench.errors import InputError
-from mdbench.md.frames import Recording
+from mdbench.md.frames import Recording, end_reasons
 from mdbench.md.settings import MDSettings
 from mdbench.md.simulate import Chunk, simulate, split
-from mdbench.md.snapshots import Snapshot, join_snapshots, split_snapshot
-from mdbench.md.state import Run
+from mdbench.md.snapshots import Snapshot, join_snapshots, restored_state, split_snapshot
+from mdbench.md.state import Run, initial_state
 from mdbench.potentials.base import ForceField
 from mdbench.potentials.materials import Material
 from mdbench.stages.journal import Journal, record_type
-from mdbench.store import Dataset, Input, TrajectoryFile, TrajectoryWriter
+from mdbench.store import Dataset, Input, TrajectoryFile, TrajectoryWriter, check_output
 from mdbench.trajectory import Provenance, Trajectory
 from mdbench.units import FS_IN_PS, PS_IN_NS
 from mdbench.version import __version__
@@ -160,6 +160,7 @@ def run_jobs(
     engine: Engine = simulate,
     threads: int | None = None,
     force: bool = False,
+    refuse_stillborn: bool = False,
     progress: Progress | None = None,
 ) -> DynamicsReport:
     """Runs what is not done yet; goes on with what was begun.
@@ -172,12 +173,18 @@ def run_jobs(
         engine: `simulate`, or another one's loop with the same signature; only ours resumes.
         threads: Threads that share the runs; by default as many as there are cores.
         force: Make everything anew.
+        refuse_stillborn: Refuse runs that all end in the ramp, as bad input; of a model that is to
+            be judged they are a result.
         progress: Called with the share done and the speed.
+
+    Raises:
+        InputError: Also where all runs end at their very first step: the force field is broken.
     """
     settings = md_settings(config)
+    _check_targets(jobs)
     tasks, report = [], DynamicsReport()
     for job in jobs:
-        task = _Task(job, force_field, settings, recording, float64=config.float64)
+        task = _Task(job, force_field, settings, recording, engine, float64=config.float64)
         known = None if force else task.finished()
         if known is not None:
             report.made.append(known)
@@ -186,6 +193,7 @@ def run_jobs(
         tasks.append(task)
     if tasks:
         _Crew(force_field, tasks, settings, recording, engine, progress).work(threads)
+        _finish_stillborn(tasks, refuse=refuse_stillborn)
     report.made += [task.made for task in tasks]
     order = {job.target: place for place, job in enumerate(jobs)}
     report.made.sort(key=lambda made: order[made.job.target])
@@ -203,12 +211,14 @@ class _Task:
         force_field: ForceField,
         settings: MDSettings,
         recording: Recording,
+        engine: Engine,
         *,
         float64: bool,
     ) -> None:
         self.job, self.run = job, job.run
         self.snapshot: Snapshot | None = None
         self.end_reason: str | None = None
+        self.n_frames: int | None = None
         self.float64, self._settings, self._label = float64, settings, force_field.label
         self._structure = _structure_hash(job.material)
         self.config = {
@@ -219,6 +229,7 @@ class _Task:
             "replica": job.replica,
             "ps": settings.production_ps,
             "engine": settings.stamp(),
+            "moved_by": engine.__name__,
             "recording": vars(recording),
             "float64": float64,
         }
@@ -239,16 +250,24 @@ class _Task:
                     expected="the same " + ", ".join(names or ["settings"]),
                     remedy="--force makes it anew, another --run keeps both",
                 )
-            reason = file.provenance.end_reason
-            return Made(self.job, file.n_frames, reason, "already done")
+            known = Made(self.job, file.n_frames, file.provenance.end_reason, "already done")
+        self.journal.discard()  # it was killed between the trajectory and this
+        return known
 
     def prepare(self, *, resume: bool) -> None:
-        """Takes up what was begun, or begins."""
+        """Takes up what was begun; what cannot be written is refused before any work."""
+        check_output(self.job.target, force=True)
         self.snapshot = self.journal.resume() if resume else None
-        if self.snapshot is None:
-            self.journal.begin()
-        else:
+        if self.snapshot is not None:
+            start = initial_state([self.run], self._settings)
+            state = restored_state(self.snapshot, start, self._settings)
+            (self.end_reason,) = end_reasons(state, self._settings)
             self._how = "resumed"
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether the production has begun."""
+        return self.journal.n_frames > 0
 
     @property
     def step(self) -> int:
@@ -287,7 +306,7 @@ class _Task:
     @property
     def made(self) -> Made:
         """What became of the job."""
-        return Made(self.job, self.n_frames, self.end_reason, self._how)
+        return Made(self.job, self.n_frames or 0, self.end_reason, self._how)
 
     def _trajectory(self, block: Any) -> Trajectory:
         names = block.dtype.names
@@ -346,8 +365,13 @@ class _Crew:
         """Runs all tasks to their end, or until one fails."""
         n_threads = threads or len(os.sched_getaffinity(0))
         batches = list(_batches(self._tasks, n_threads))
+        self._done = {n: sum(task.step for task in batch) for n, batch in enumerate(batches)}
+        streams = [self._chunks(batch) for batch in batches]  # refuses atoms before any work
         with ThreadPoolExecutor(min(n_threads, len(batches))) as pool:
-            futures = [pool.submit(self._run, n, batch) for n, batch in enumerate(batches)]
+            futures = [
+                pool.submit(self._run, number, batch, chunks)
+                for number, (batch, chunks) in enumerate(zip(batches, streams, strict=True))
+            ]
             try:
                 pending = set(futures)
                 while pending:
@@ -358,16 +382,21 @@ class _Crew:
             finally:
                 self._stop.set()  # what was begun stays in the journals
 
-    def _run(self, number: int, batch: Sequence[_Task]) -> None:
+    def _chunks(self, batch: Sequence[_Task]) -> Iterator[Chunk]:
         snapshots = [task.snapshot for task in batch if task.snapshot is not None]
         start = {"snapshot": join_snapshots(snapshots)} if snapshots else {}
-        for chunk in self._engine(
+        return self._engine(
             self._force_field,
             [task.run for task in batch],
             self._settings,
             recording=self._recording,
             **start,
-        ):
+        )
+
+    def _run(self, number: int, batch: Sequence[_Task], chunks: Iterator[Chunk]) -> None:
+        if self._stop.is_set():
+            return
+        for chunk in chunks:
             pieces = split_snapshot(chunk.snapshot) if chunk.snapshot else [{}] * len(batch)
             for task, frames, reason, piece in zip(
                 batch, chunk.frames, chunk.end_reasons, pieces, strict=True
@@ -378,7 +407,8 @@ class _Crew:
             if self._stop.is_set():
                 return
         for task in batch:
-            task.finish()
+            if task.has_frames:
+                task.finish()
 
     def _report(self) -> None:
         if self._progress is None:
@@ -396,6 +426,36 @@ def _batches(tasks: Sequence[_Task], n_threads: int) -> Iterable[list[_Task]]:
         members = list(group)
         for part in split([task.run for task in members], n_threads):
             yield [members[i] for i in part]
+
+
+def _finish_stillborn(tasks: Sequence[_Task], *, refuse: bool) -> None:
+    """Finishes runs that ended in the ramp; refuses where none did better."""
+    stillborn = [task for task in tasks if task.n_frames is None]
+    at_once = all(" 0 ps " in (task.end_reason or "") for task in stillborn)
+    if stillborn and len(stillborn) == len(tasks) and (refuse or at_once):
+        for task in stillborn:
+            task.journal.discard()
+        raise InputError(
+            "every run ended before its production",
+            where=stillborn[0].job.target,
+            found=stillborn[0].end_reason,
+            remedy="a smaller --timestep-fs, another structure, or is the force field broken?",
+        )
+    for task in stillborn:
+        task.finish()
+
+
+def _check_targets(jobs: Sequence[Job]) -> None:
+    """Refuses jobs of one name: a material or temperature twice, structure files named alike."""
+    known: set[Path] = set()
+    for job in jobs:
+        if job.target in known:
+            raise InputError(
+                "two runs of one name",
+                where=job.target,
+                remedy="give each material and temperature once; structure files need own names",
+            )
+        known.add(job.target)
 
 
 def _structure_hash(material: Material) -> str:

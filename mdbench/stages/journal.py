@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,20 @@ _MAGIC = "mdbench journal 1"
 _HEADER_BYTES = 16_384
 _BLOCK_BYTES = 1 << 23
 _N_FRAMES = "journal.n_frames"
+#: What numpy raises where an archive of arrays is damaged, or something else.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    SyntaxError,
+    zipfile.BadZipFile,
+)
 
 
 def record_type(n_atoms: int, recording: Recording, *, float64: bool) -> np.dtype[Any]:
@@ -63,6 +78,7 @@ class Journal:
         self.state = target.with_suffix(".state")
         self._record = record
         self._header = _MAGIC + " " + json.dumps(settings, sort_keys=True)
+        self._begun = False
         if len(self._header) > _HEADER_BYTES:
             raise ValueError("header too long")
 
@@ -85,10 +101,10 @@ class Journal:
                 remedy="--force starts it anew",
             )
         try:
-            with np.load(self.state, allow_pickle=False) as stored:
+            with self.state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 snapshot = {name: stored[name] for name in stored.files}
             n_frames = int(snapshot.pop(_N_FRAMES))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except _DAMAGE as error:
             raise InputError(
                 "damaged state of a run", where=self.state, remedy="--force starts it anew"
             ) from error
@@ -96,6 +112,7 @@ class Journal:
         if self.part.stat().st_size < size:
             raise InputError("frames are missing", where=self.part, remedy="--force starts it anew")
         os.truncate(self.part, size)
+        self._begun = True
         return snapshot
 
     def begin(self) -> None:
@@ -106,9 +123,12 @@ class Journal:
             self.part.write_bytes(self._header.encode().ljust(_HEADER_BYTES))
         except OSError as error:
             raise write_error(self.part, error) from error
+        self._begun = True
 
     def append(self, frames: Frames, snapshot: dict[str, NDArray[Any]]) -> None:
-        """Adds frames, then replaces the state by that after them."""
+        """Adds frames, then replaces the state by that after them; the first ones begin it."""
+        if not self._begun:
+            self.begin()
         records = np.empty(len(frames.steps), dtype=self._record)
         for name, values in (
             ("step", frames.steps),
@@ -162,6 +182,8 @@ def _difference(found: str, expected: str) -> str:
     try:
         known, asked = (json.loads(text.removeprefix(_MAGIC)) for text in (found, expected))
     except json.JSONDecodeError:
+        return "another kind of file"
+    if not isinstance(known, dict):
         return "another kind of file"
     names = [name for name in asked if known.get(name) != asked[name]]
     if not names:

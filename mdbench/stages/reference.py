@@ -56,5 +56,6 @@ def run(
         Recording(forces=config.forces, stresses=True),
         threads=threads,
         force=force,
+        refuse_stillborn=True,
         progress=progress,
     )

@@ -85,7 +85,10 @@ def _end_of_reference(
 ) -> Material:
     """The last frame of the reference's run of the same number, counted around where fewer."""
     place = folder / "reference" / structure.name
-    paths = sorted(place.glob(f"{temperature_k:g}K-r*.h5"))
+    # r10 after r9
+    paths = sorted(
+        place.glob(f"{temperature_k:g}K-r*.h5"), key=lambda path: (len(path.name), path.name)
+    )
     if not paths:
         raise InputError(
             f"--start reference: no run at {temperature_k:g} K",

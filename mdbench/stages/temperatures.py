@@ -49,7 +49,9 @@ class Temperatures:
         except ValueError:
             raise InputError("--temps", expected=expected, found=repr(text)) from None
         if not listed or not all(0.0 < t < 1e6 for t in listed):
-            raise InputError("--temps", expected="temperatures above 0 K", found=repr(text))
+            raise InputError(
+                "--temps", expected="temperatures above 0 and below 1e6 K", found=repr(text)
+            )
         return cls(text, listed=listed)
 
     def values(self) -> tuple[float, ...]:

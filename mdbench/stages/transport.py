@@ -119,14 +119,14 @@ def transport(group: Group, config: MsdConfig, progress: Progress | None = None)
         config: Mobile species, equilibration, estimator.
         progress: Called with the share done and what is being read.
     """
-    left_out = [reason for path in group.paths if (reason := _ended_early(path, config))]
-    paths = [path for path in group.paths if not _ended_early(path, config)]
+    left_out = _ended_early(group.paths, config)
+    paths = [path for path in group.paths if path not in left_out]
     if not paths:
         raise EndedEarlyError(
             "nothing to analyze",
             where=group.name,
             expected="a run that reaches its end",
-            found=left_out[0],
+            found=next(iter(left_out.values())),
         )
     runs = [
         read_motion(
@@ -154,7 +154,7 @@ def transport(group: Group, config: MsdConfig, progress: Progress | None = None)
         lag_ps=lag_ps,
         msd=msd,
         others=others,
-        left_out=tuple(left_out),
+        left_out=tuple(left_out.values()),
         config=config,
     )
 
@@ -232,18 +232,24 @@ def _tensor_json(found: Diffusion) -> dict[str, Any]:
     }
 
 
-def _ended_early(path: Path, config: MsdConfig) -> str | None:
-    """Why a run that broke off is too short for a diffusivity; None where it is not."""
-    with TrajectoryFile(path) as file:
-        reason = file.provenance.end_reason
-        if reason is None:
-            return None
-        if file.frame_interval_fs is not None:
-            with suppress(InputError):  # it ended before its equilibration did
-                first, _ = first_frame(file, config.skip_ps)
-                if len(range(first, file.n_frames, config.stride)) > 3 * N_LAGS:
-                    return None
-        return f"{path.name}: {reason}"
+def _ended_early(paths: Sequence[Path], config: MsdConfig) -> dict[Path, str]:
+    """Why runs that broke off are left out: too short for a diffusivity, or beside the others.
+
+    The shortest run sets the window of all; one below half of the longest would cost more than it
+    tells.
+    """
+    n_frames, reasons = {}, {}
+    for path in paths:
+        n_frames[path] = 0
+        with TrajectoryFile(path) as file:
+            if file.provenance.end_reason is not None:
+                reasons[path] = f"{path.name}: {file.provenance.end_reason}"
+            if file.frame_interval_fs is not None:
+                with suppress(InputError):  # it ended before its equilibration did
+                    first, _ = first_frame(file, config.skip_ps)
+                    n_frames[path] = len(range(first, file.n_frames, config.stride))
+    least = max(3 * N_LAGS + 1, max(n_frames.values()) // 2)
+    return {path: reason for path, reason in reasons.items() if n_frames[path] < least}
 
 
 def _check_replicas(runs: Sequence[RunMotion]) -> None:

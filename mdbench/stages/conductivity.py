@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +28,10 @@ from mdbench.stages.conductivity_line import (
 )
 from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
 from mdbench.stages.motion import Progress
-from mdbench.stages.outputs import check_not_read
-from mdbench.stages.runs import Group, expand, grouped, same_temperature, trajectories_in, without
+from mdbench.stages.outputs import one_group, select
+from mdbench.stages.runs import Group, grouped, same_temperature
 from mdbench.stages.temperatures import selected
 from mdbench.stages.transport import EndedEarlyError, transport
-from mdbench.store import check_output
 
 
 @dataclass
@@ -87,34 +85,22 @@ def run(
             found=config.estimator,
             remedy="other estimators have no errors to compare with",
         )
-    for target in (output, csv, plot):
-        if target is not None:
-            check_output(target, force=force or target is not output)
-    if plot is not None:
-        from mdbench.reporting.figures import check_name
-
-        check_name(plot)
-    folder = None
-    if not files:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
-    paths = trajectories_in(folder) if folder is not None else expand(files)
-    others = expand(references)
-    check_not_read((output, csv, plot), [*paths, *others])
-    if folder is not None:
-        paths = without(paths, others, folder)
-    groups = grouped(paths, run=folder)
-    _check_temperatures(groups)
-    materials = _by_material(selected(groups, config.temps))
-    report = ConductivityReport(config)
-    if folder is not None:
-        report.notes.append(f"run folder {folder}: {len(paths)} trajectories")
-    if output is not None and len(materials) > 1:
-        raise InputError(
-            "-o takes one source and material",
-            found="; ".join(f"{m[0].source}: {m[0].material}" for m in materials),
-            remedy="name its files",
-        )
-    known = _references(others, config, progress)
+    chosen = select(
+        files,
+        references,
+        run_folder=run_folder,
+        output=output,
+        csv=csv,
+        plot=plot,
+        force=force,
+    )
+    folder = chosen.folder
+    _check_temperatures(chosen.groups)
+    materials = _by_material(selected(chosen.groups, config.temps))
+    report = ConductivityReport(config, notes=chosen.notes)
+    names = [f"{m[0].source}: {m[0].material}" for m in materials]
+    one_group(output, names, "source and material")
+    known = _references(chosen.references, config, progress)
     for members in materials:
         result = _result(members, config, known, progress)
         report.results.append(result)

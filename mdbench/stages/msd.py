@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from mdbench.config import MsdConfig, stamp
-from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
 from mdbench.stages.motion import Progress
-from mdbench.stages.outputs import already_done, check_not_read, place
-from mdbench.stages.runs import expand, grouped, trajectories_in
+from mdbench.stages.outputs import already_done, one_group, place, select
 from mdbench.stages.temperatures import selected
 from mdbench.stages.transport import Transport, transport, transport_json
-from mdbench.store import Dataset, check_output, write_result
+from mdbench.store import Dataset, write_result
 
 
 @dataclass
@@ -63,26 +60,18 @@ def run(
         force: Overwrite.
         progress: Called with the share done and what is being read.
     """
-    for target in (output, csv, plot):
-        if target is not None:
-            check_output(target, force=force or target is not output)
-    if plot is not None:
-        from mdbench.reporting.figures import check_name
-
-        check_name(plot)
-    folder = None
-    if not files:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
-    paths = trajectories_in(folder) if folder is not None else expand(files)
-    check_not_read((output, csv, plot), paths)
-    groups = selected(grouped(paths, run=folder), config.temps)
-    report = MsdReport(config)
-    if folder is not None:
-        report.notes.append(f"run folder {folder}: {len(paths)} trajectories")
-    if output is not None and len(groups) > 1:
-        raise InputError(
-            "-o takes one group", found="; ".join(g.name for g in groups), remedy="name its files"
-        )
+    chosen = select(
+        files,
+        run_folder=run_folder,
+        output=output,
+        csv=csv,
+        plot=plot,
+        force=force,
+    )
+    folder = chosen.folder
+    groups = selected(chosen.groups, config.temps)
+    report = MsdReport(config, notes=chosen.notes)
+    one_group(output, [group.name for group in groups])
     for group in groups:
         result = transport(group, config, progress)
         report.results.append(result)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mdbench.config import stamp
 from mdbench.errors import InputError
-from mdbench.stages.runs import Group
+from mdbench.stages.runs import Group, expand, grouped, trajectories_in, without
 from mdbench.store import Input, check_output, read_result
 
 
@@ -40,7 +42,71 @@ def already_done(target: Path, inputs: list[Input], config: Any, *, force: bool)
     )
 
 
-def check_not_read(targets: Iterable[Path | None], sources: Sequence[Path]) -> None:
+@dataclass(frozen=True)
+class Selection:
+    """What an analysis works on.
+
+    Attributes:
+        folder: The run folder, where no files are named.
+        groups: Replicas by source, material and temperature.
+        references: Files of the other side, which are no group of a run folder.
+        notes: What the user should know.
+    """
+
+    folder: Path | None
+    groups: list[Group]
+    references: list[Path]
+    notes: list[str]
+
+
+def select(
+    files: Sequence[Path],
+    references: Sequence[Path] = (),
+    *,
+    run_folder: Path | None,
+    output: Path | None,
+    csv: Path | None,
+    plot: Path | None,
+    force: bool,
+) -> Selection:
+    """The trajectories of an analysis, after its outputs were found fit to be written.
+
+    Args:
+        files: Trajectories or patterns; none means those of the run folder.
+        references: Trajectories or patterns of the reference.
+        run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
+        output: HDF5 file.
+        csv: Table.
+        plot: Figure.
+        force: Overwrite.
+    """
+    for target in (output, csv, plot):
+        if target is not None:
+            check_output(target, force=force or target is not output)
+    if plot is not None:
+        from mdbench.reporting.figures import check_name
+
+        check_name(plot)
+    others, notes, folder = expand(references), [], None
+    if files:
+        paths = expand(files)
+    else:
+        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+        paths = trajectories_in(folder)
+    _check_not_read((output, csv, plot), [*paths, *others])
+    if folder is not None:
+        paths = without(paths, others, folder)
+        notes.append(f"run folder {folder}: {len(paths)} trajectories")
+    return Selection(folder, grouped(paths, run=folder), others, notes)
+
+
+def one_group(output: Path | None, names: Sequence[str], what: str = "group") -> None:
+    """Refuses one output file for several results."""
+    if output is not None and len(names) > 1:
+        raise InputError(f"-o takes one {what}", found="; ".join(names), remedy="name its files")
+
+
+def _check_not_read(targets: Iterable[Path | None], sources: Sequence[Path]) -> None:
     """Refuses, also when forced, outputs in place of the trajectories that are read."""
     for target in targets:
         if (

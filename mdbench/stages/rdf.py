@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
@@ -15,13 +14,12 @@ from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
-from mdbench.stages.outputs import already_done, check_not_read, place
-from mdbench.stages.runs import Group, expand, grouped, trajectories_in, without
+from mdbench.stages.outputs import already_done, one_group, place, select
+from mdbench.stages.runs import Group, grouped
 from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
     Dataset,
     Input,
-    check_output,
     input_of,
     write_result,
 )
@@ -84,32 +82,22 @@ def run(
         force: Overwrite.
         progress: Called with the share done and what is being read.
     """
-    for target in (output, csv, plot):
-        if target is not None:
-            check_output(target, force=force or target is not output)
-    if plot is not None:
-        from mdbench.reporting.figures import check_name
-
-        check_name(plot)
-    folder = None
-    if not files:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
-    paths = trajectories_in(folder) if folder is not None else expand(files)
-    others = expand(references)
-    check_not_read((output, csv, plot), [*paths, *others])
-    if folder is not None:
-        paths = without(paths, others, folder)
-    groups = grouped(paths, run=folder)
-    report = RdfReport(config)
-    if folder is not None:
-        report.notes.append(f"run folder {folder}: {len(paths)} trajectories")
-    if output is not None and len(groups) > 1:
-        raise InputError(
-            "-o takes one group", found="; ".join(g.name for g in groups), remedy="name its files"
-        )
+    chosen = select(
+        files,
+        references,
+        run_folder=run_folder,
+        output=output,
+        csv=csv,
+        plot=plot,
+        force=force,
+    )
+    folder = chosen.folder
+    groups = chosen.groups
+    report = RdfReport(config, notes=chosen.notes)
+    one_group(output, [group.name for group in groups])
     known = [
         (reference, _group(reference, config, progress, closely=True).runs)
-        for reference in grouped(others)
+        for reference in grouped(chosen.references)
     ]
     for group in groups:
         result = _group(group, config, progress, closely=bool(known))

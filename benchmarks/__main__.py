@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-MODULES = ("readers_vasp", "readers_text", "rdf", "chain", "transport")
+MODULES = ("readers_vasp", "readers_text", "rdf", "chain", "transport", "md")
 PEERS = (
     "ase",
     "pymatgen",

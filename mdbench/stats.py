@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,7 @@ def log_estimate(log_value: float, spread: Spread, unit: str) -> Estimate:
     return Estimate(value, low, high, unit, spread.scaled(value))
 
 
+@cache
 def student_t(freedom: float) -> float:
     """The two-sided quantile of Student's t at `LEVEL`."""
     return float(distributions.t.ppf(0.5 + 0.5 * LEVEL, freedom))

@@ -1,0 +1,335 @@
+"""Molecular dynamics of LGPS by the embedded potential: steps, their overhead, and forces alone.
+
+Seconds are those of 1,000 steps of one system, so they read as ms per step. All start at 800 K
+without a ramp and take 2,500 steps of 2 fs by Nosé–Hoover chains. We record every frame; ASE's loop
+records none. Both must make the same motion.
+
+Overhead is a step without the potential: integrator and bookkeeping, with and without neighbor
+lists that are kept along recorded motion; ASE keeps none there. The goals, 0.03 ms for one system
+and 0.005 ms in a batch, lists included, are written as ratios to 0.5 ms of ASE's.
+
+CPU seconds of one thread, or wall seconds of two, the least of interleaved rounds after one that
+is not counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.lj import LennardJones
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from numpy.typing import NDArray
+
+from benchmarks.rdf import fastest
+from mdbench.compiled import compiled
+from mdbench.md.ase_calculator import MdbenchCalculator
+from mdbench.md.settings import MDSettings
+from mdbench.md.simulate import Chunk, simulate, split
+from mdbench.md.state import Run, initial_state
+from mdbench.neighbors import check_cell, moved_too_far, system_pairs
+from mdbench.potentials.base import Systems
+from mdbench.potentials.materials import material
+from mdbench.potentials.refpot import PARAMETERS, RefPot
+from mdbench.potentials.refpot_torch import RefPotTorch
+from mdbench.units import ASE_TIME_IN_FS, FS_IN_PS
+
+TEMPERATURE_K, TIMESTEP_FS, N_STEPS = 800.0, 2.0, 2_500
+N_REPLICAS, N_THREADS = 15, 2
+#: Steps without forces at this temperature leave atoms apart.
+COLD_K, OVERHEAD_STEPS = 1e-3, 2_000
+#: Structures for slow force fields.
+FEW = 250
+#: Goals of the overhead, ms, and the step of ASE to which they are ratios.
+SINGLE_MS, BATCHED_MS, ASE_MS = 0.03, 0.005, 0.5
+CHAIN = "ASE NoseHooverChainNVT"
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """Name, peer, seconds of ours and of the peer, and the ratio that is aimed at."""
+    runs = replicas(N_REPLICAS)
+    check_motion(runs[:1])
+    yield from aggregate_rows(runs)
+    yield single_row(runs[:1])
+    frames = joined(motion(runs, N_STEPS))
+    first = frames[:, : len(runs[0].atomic_numbers)]
+    yield from overhead_rows(first, 1, ASE_MS / SINGLE_MS)
+    yield from overhead_rows(frames, N_REPLICAS, ASE_MS / BATCHED_MS)
+    yield from force_rows(runs[0], first)
+
+
+def replicas(n: int, temperature_k: float = TEMPERATURE_K) -> list[Run]:
+    """Runs of LGPS that start at rest positions with velocities of their own."""
+    m = material("lgps")
+    return [
+        Run(m.name, m.atomic_numbers, m.positions, m.cell, temperature_k, replica)
+        for replica in range(n)
+    ]
+
+
+def settings(n_steps: int) -> MDSettings:
+    """Nosé–Hoover chains as in the paper, without a ramp."""
+    length_ps = n_steps * TIMESTEP_FS * FS_IN_PS
+    return MDSettings(timestep_fs=TIMESTEP_FS, ramp_ps=0.0, production_ps=length_ps)
+
+
+def motion(runs: Sequence[Run], n_steps: int, force_field: Any = None) -> list[Chunk]:
+    """Frames of all runs by our engine, and by our potential if no other is given."""
+    chunks = list(simulate(force_field or RefPot(), runs, settings(n_steps)))
+    assert not any(chunks[-1].end_reasons)
+    return chunks
+
+
+def joined(chunks: Sequence[Chunk]) -> NDArray[Any]:
+    """(n_frames, n_atoms, 3) Å, atoms of all runs after each other."""
+    return np.concatenate(
+        [np.concatenate([frames.positions for frames in c.frames], axis=1) for c in chunks]
+    )
+
+
+def threaded_motion(runs: Sequence[Run]) -> list[list[Chunk]]:
+    """Frames of all runs, a batch for each thread."""
+    batches = [[runs[i] for i in part] for part in split(runs, N_THREADS)]
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        return list(pool.map(lambda batch: motion(batch, N_STEPS), batches))
+
+
+def ase_motion(n_steps: int, calculator: Calculator | None = None) -> NDArray[Any]:
+    """(n_atoms, 3) Å, where ASE's loop takes the first replica.
+
+    Args:
+        n_steps: Steps.
+        calculator: By default our potential.
+    """
+    (run,) = replicas(1)
+    start = initial_state([run], settings(n_steps))
+    atoms = Atoms(run.atomic_numbers, run.positions, cell=run.cell, masses=run.masses, pbc=True)
+    atoms.set_velocities(start.momenta / start.masses[:, None] * ASE_TIME_IN_FS)
+    atoms.calc = calculator or MdbenchCalculator(RefPot())
+    damping = settings(n_steps).damping / ASE_TIME_IN_FS
+    timestep = TIMESTEP_FS / ASE_TIME_IN_FS
+    NoseHooverChainNVT(atoms, timestep, TEMPERATURE_K, damping).run(n_steps)
+    return np.asarray(atoms.positions)
+
+
+def check_motion(runs: Sequence[Run]) -> None:
+    """Both loops move the atoms alike, but for ASE's chain of 3N degrees of freedom."""
+    ours, theirs = joined(motion(runs, 11))[-1], ase_motion(10)
+    moved = np.linalg.norm(ours - runs[0].positions)
+    assert np.linalg.norm(ours - theirs) < 1e-2 * moved
+
+
+def aggregate_rows(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Wall seconds of two threads against ASE in one process, and in two."""
+    with ProcessPoolExecutor(N_THREADS, mp_context=get_context("spawn")) as pool:
+        seconds, _ = fastest(
+            {
+                "ours": lambda: threaded_motion(runs),
+                "one process": lambda: ase_motion(N_STEPS),
+                "two processes": lambda: list(pool.map(ase_motion, [N_STEPS] * N_THREADS)),
+            },
+            time.perf_counter,
+            rounds=7,  # wall time, also of what else the machine does
+        )
+    for words, n_systems, target in (("one process", 1, 20.0), ("two processes", N_THREADS, None)):
+        yield {
+            "name": f"md {len(runs)} LGPS, two threads",
+            "peer": f"{CHAIN}, {words}",
+            "ours_s": per_1000_steps(seconds["ours"], len(runs) * N_STEPS),
+            "peer_s": per_1000_steps(seconds[words], n_systems * N_STEPS),
+            "target": target,
+        }
+
+
+def single_row(runs: Sequence[Run]) -> dict[str, Any]:
+    """CPU seconds of one run."""
+    seconds, _ = fastest(
+        {"ours": lambda: motion(runs, N_STEPS), "ASE": lambda: ase_motion(N_STEPS)}, rounds=5
+    )
+    return {
+        "name": "md one LGPS, one thread",
+        "peer": CHAIN,
+        "ours_s": per_1000_steps(seconds["ours"], N_STEPS),
+        "peer_s": per_1000_steps(seconds["ASE"], N_STEPS),
+        "target": None,
+    }
+
+
+def per_1000_steps(seconds: float, n_steps: int) -> float:
+    """Seconds of 1,000 steps of one system."""
+    return seconds * 1_000 / n_steps
+
+
+def overhead_rows(frames: NDArray[Any], n_systems: int, target: float) -> Iterator[dict[str, Any]]:
+    """CPU seconds of steps without the potential.
+
+    Args:
+        frames: (n_frames, n_atoms, 3) Å, along which neighbor lists are kept.
+        n_systems: Whose atoms these are.
+        target: Ratio that is aimed at, with lists.
+    """
+    runs = replicas(n_systems, COLD_K)
+    seconds, _ = fastest(
+        {
+            "with lists": lambda: motion(runs, OVERHEAD_STEPS, NoPotential(frames)),
+            "without lists": lambda: motion(runs, OVERHEAD_STEPS, NoPotential()),
+            "ASE": lambda: ase_motion(OVERHEAD_STEPS, NoForces()),
+        },
+        rounds=5,
+    )
+    for words, goal in (("with lists", target), ("without lists", None)):
+        yield {
+            "name": f"md overhead {words}, {n_systems} LGPS",
+            "peer": f"{CHAIN}, no forces, no neighbors",
+            "ours_s": per_1000_steps(seconds[words], n_systems * OVERHEAD_STEPS),
+            "peer_s": per_1000_steps(seconds["ASE"], OVERHEAD_STEPS),
+            "target": goal,
+        }
+
+
+class NoForces(Calculator):  # type: ignore[misc]
+    """A calculator of ASE that costs nothing."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: list[str] | None = None,
+        system_changes: list[str] = all_changes,
+    ) -> None:
+        """Fills `results` with zeros."""
+        super().calculate(atoms, properties or ["energy"], system_changes)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(self.atoms), 3))}
+
+
+class NoPotential:
+    """A force field without forces, which may keep neighbor lists as `RefPot` does.
+
+    Args:
+        frames: (n_frames, n_atoms, 3) Å, to which the lists belong, one to an evaluation.
+    """
+
+    label = "no potential"
+
+    def __init__(self, frames: NDArray[Any] | None = None) -> None:
+        self.frames = frames
+
+    def evaluator(self, systems: Systems) -> NoPotentialEvaluator:
+        """An evaluator for these systems."""
+        return NoPotentialEvaluator(systems, self.frames)
+
+
+class NoPotentialEvaluator:
+    """Zeros, and lists of each system along the frames (`base.Evaluator`)."""
+
+    def __init__(self, systems: Systems, frames: NDArray[Any] | None) -> None:
+        n_atoms, n_systems = len(systems.atomic_numbers), systems.n_systems
+        self.energies = np.zeros(n_systems)
+        self.forces = np.zeros((n_atoms, 3))
+        self.virials = np.zeros((n_systems, 3, 3))
+        self._frames = None if frames is None else iter(frames)
+        self._systems = systems
+        self._reference = np.full((n_atoms, 3), np.inf)  # so the first frame builds all
+        skin = RefPot().skin
+        self._lengths = PARAMETERS.cutoff + skin, skin
+        lattices = [check_cell(c, self._lengths[0], system=s) for s, c in enumerate(systems.cells)]
+        self._inverses = np.array([inverse for inverse, _ in lattices])
+        self._heights = np.array([heights for _, heights in lattices])
+
+    def evaluate(self, positions: NDArray[Any], active: NDArray[np.bool_]) -> None:
+        """Keeps the lists for the next frame, whatever the positions."""
+        if self._frames is None:
+            return
+        keep_lists(
+            next(self._frames),
+            active,
+            self._reference,
+            self._systems.first_atom,
+            self._systems.cells,
+            self._inverses,
+            self._heights,
+            *self._lengths,
+        )
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Where the lists were built."""
+        return {"list_positions": self._reference.copy()}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Takes the lists as built there."""
+        self._reference[:] = state["list_positions"]
+
+
+@compiled
+def keep_lists(
+    positions: NDArray[np.float64],
+    active: NDArray[np.bool_],
+    reference: NDArray[np.float64],
+    first_atom: NDArray[np.int64],
+    cells: NDArray[np.float64],
+    inverses: NDArray[np.float64],
+    heights: NDArray[np.float64],
+    reach: float,
+    skin: float,
+) -> None:
+    """Builds the lists of those systems that have moved too far; `reference` (n_atoms, 3) Å."""
+    for s in range(len(active)):
+        x = positions[first_atom[s] : first_atom[s + 1]]
+        at = reference[first_atom[s] : first_atom[s + 1]]
+        if active[s] and moved_too_far(x, at, skin):
+            system_pairs(x, cells[s], inverses[s], heights[s], reach, True)
+            at[:] = x
+
+
+def force_rows(run: Run, frames: NDArray[Any]) -> Iterator[dict[str, Any]]:
+    """CPU seconds of 1,000 calls along a run, neighbor lists included; ASE's for scale.
+
+    Args:
+        run: Of one LGPS.
+        frames: (n_frames, n_atoms, 3) Å of it.
+    """
+    first = np.array([0, len(run.atomic_numbers)])
+    systems = Systems(run.atomic_numbers, run.cell[None], first)
+    ours, twin = RefPot().evaluator(systems), RefPotTorch().evaluator(systems)
+    atoms = Atoms(run.atomic_numbers, cell=run.cell, pbc=True)
+    atoms.calc = LennardJones(sigma=2.0, rc=PARAMETERS.cutoff)
+    active = np.ones(1, dtype=np.bool_)
+    tensors, active_tensor = torch.as_tensor(frames[:FEW]), torch.as_tensor(active)
+
+    def call_ours(some: NDArray[Any]) -> NDArray[Any]:
+        for frame in some:
+            ours.evaluate(frame, active)
+        return ours.forces.copy()
+
+    def call_twin() -> NDArray[Any]:
+        for frame in tensors:
+            twin.evaluate(frame, active_tensor)
+        return np.asarray(twin.forces)
+
+    def call_ase() -> None:
+        for frame in frames[:FEW]:
+            atoms.positions = frame
+            atoms.get_forces()
+
+    same, expected = call_ours(frames[:FEW]), call_twin()
+    assert np.abs(same - expected).max() < 1e-10 * np.abs(expected).max()
+    seconds, _ = fastest({"ours": lambda: call_ours(frames), "twin": call_twin, "ASE": call_ase})
+    for key, peer in (
+        ("twin", "its torch twin, float64, CPU"),
+        ("ASE", "ASE LennardJones, the same cutoff"),
+    ):
+        yield {
+            "name": "forces LGPS",
+            "peer": peer,
+            "ours_s": per_1000_steps(seconds["ours"], len(frames)),
+            "peer_s": per_1000_steps(seconds[key], FEW),
+            "target": None,
+        }

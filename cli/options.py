@@ -67,6 +67,19 @@ def threads(function: Function) -> Function:
     )(function)
 
 
+def materials(function: Function) -> Function:
+    """`--material`, repeatable."""
+    return click.option(
+        "--material",
+        "materials",
+        multiple=True,
+        default=("lgps",),
+        show_default=True,
+        metavar="NAME|FILE",
+        help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable).",
+    )(function)
+
+
 def run_folder(function: Function) -> Function:
     """`--run`."""
     return click.option(

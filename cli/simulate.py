@@ -14,15 +14,7 @@ from . import options
 
 
 @click.command(short_help="Run MD of a force field that is to be judged.")
-@click.option(
-    "--material",
-    "materials",
-    multiple=True,
-    default=("lgps",),
-    show_default=True,
-    metavar="NAME|FILE",
-    help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable).",
-)
+@options.materials
 @options.run_folder
 @options.settings(SimulateConfig)
 @options.threads

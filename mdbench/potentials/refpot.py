@@ -164,9 +164,11 @@ class RefPot:
     Args:
         parameters: Other numbers in the same formulas; the label tells them apart by their hash.
         skin: By how much a neighbor list reaches beyond the cutoff, Å: costs time, changes nothing.
+            From 1 to 2.2 Å a step of LGPS at 800 K takes about the same time, and half as much of it
+            goes into lists.
     """
 
-    def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 1.0) -> None:
+    def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 2.2) -> None:
         self.parameters = parameters
         self.skin = skin
         self.label = (

@@ -164,7 +164,7 @@ class RefPot:
     Args:
         parameters: Other numbers in the same formulas; the label tells them apart by their hash.
         skin: By how much a neighbor list reaches beyond the cutoff, Å: costs time, changes nothing.
-            From 1 to 2.2 Å a step of LGPS at 800 K takes about the same time, and half as much of it
+            A step of LGPS at 800 K takes about the same time from 1 to 2.2 Å, and ever less of it
             goes into lists.
     """
 

@@ -51,7 +51,7 @@ def force_field(name: str, arguments: Mapping[str, str] | None = None) -> ForceF
     return maker(**_values(name, maker, texts))
 
 
-def _refpot(skin: Any = 2.2, device: str = "") -> ForceField:
+def _refpot(skin: Any = 1.0, device: str = "") -> ForceField:
     """The embedded reference: machine code, or torch where a device is named."""
     if not isinstance(skin, int | float) or not 0.0 <= skin < math.inf:
         raise InputError("calculator refpot: skin", expected="A, zero or more", found=skin)

@@ -164,11 +164,9 @@ class RefPot:
     Args:
         parameters: Other numbers in the same formulas; the label tells them apart by their hash.
         skin: By how much a neighbor list reaches beyond the cutoff, Å: costs time, changes nothing.
-            A step of LGPS at 800 K takes about the same time from 1 to 2.2 Å, and ever less of it
-            goes into lists.
     """
 
-    def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 2.2) -> None:
+    def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 1.0) -> None:
         self.parameters = parameters
         self.skin = skin
         self.label = (

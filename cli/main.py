@@ -17,12 +17,17 @@ COMMANDS = (
     "info",
     "convert",
     "reference",
+    "dataset",
+    "train",
+    "evaluate",
+    "audit",
     "simulate",
     "rdf",
     "msd",
     "conductivity",
     "plan",
     "report",
+    "models",
     "selftest",
 )
 

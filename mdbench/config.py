@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mdbench.errors import InputError
+from mdbench.units import HOUR_IN_S, MINUTE_IN_S
 
 
 def setting(default: Any, help: str, *, flag: str | None = None, metavar: str | None = None) -> Any:
@@ -225,7 +227,7 @@ class DynamicsConfig:
     )
     replicas: int = setting(3, "Independent runs at each temperature.", metavar="N")
     ps: float = setting(50.0, "Length of the production.", metavar="PS")
-    ramp_ps: float = setting(5.0, "Heating from 100 K before it.", metavar="PS")
+    ramp_ps: float | None = setting(5.0, "Heating from 100 K before it.", metavar="PS")
     timestep_fs: float = setting(2.0, "MD timestep.", metavar="FS")
     stride: int = setting(1, "Keep every N-th step.", metavar="N")
     ensemble: str = setting("nose-hoover", "nose-hoover, csvr, langevin or nve.", metavar="NAME")
@@ -245,6 +247,11 @@ class DynamicsConfig:
         if self.seed < 0:
             raise InputError("--seed", expected="zero or more", found=self.seed)
 
+    @property
+    def heating_ps(self) -> float:
+        """Length of the ramp, ps."""
+        return 5.0 if self.ramp_ps is None else self.ramp_ps
+
 
 @dataclass(frozen=True)
 class ReferenceConfig(DynamicsConfig):
@@ -261,27 +268,189 @@ class ReferenceConfig(DynamicsConfig):
     forces: bool = setting(True, "Keep the forces of every frame, for training.")
 
 
+#: How frames are dealt to training, validation and test.
+SAMPLINGS = ("blocks", "paper")
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Settings of `mdbench dataset`."""
+
+    temps: str | None = setting(
+        None, "Temperatures: 800-1200, 800-1200:50 or 800,1000. Default: all.", metavar="K"
+    )
+    fraction: float = setting(
+        1.0,
+        "Share of the paper's numbers: 2000 training and 500 validation frames of each run, "
+        "2000 test frames of each material.",
+        metavar="F",
+    )
+    sampling: str = setting(
+        "blocks",
+        "blocks of time, held out whole, or paper: random frames of all times, which flatter.",
+        metavar="NAME",
+    )
+    blocks: int | None = setting(
+        None, "Blocks of time of each run. Default: 10, down to 5 in short runs.", metavar="N"
+    )
+    gap_ps: float = setting(
+        0.25,
+        "Time left out between blocks of different splits, at most a quarter of a block.",
+        metavar="PS",
+    )
+    seed: int = setting(0, "Of all random numbers.", metavar="N")
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.fraction <= 1.0:
+            raise InputError("--fraction", expected="above 0, at most 1", found=self.fraction)
+        require_one_of("--sampling", self.sampling, SAMPLINGS)
+        if self.blocks is not None and not 3 <= self.blocks <= 10_000:
+            raise InputError("--blocks", expected="3 to 10000", found=self.blocks)
+        require_positive("--gap-ps", self.gap_ps, zero=True)
+        if self.seed < 0:
+            raise InputError("--seed", expected="zero or more", found=self.seed)
+
+
 @dataclass(frozen=True)
 class SimulateConfig(DynamicsConfig):
     """Settings of `mdbench simulate`."""
 
     replicas: int = setting(6, "Independent runs at each temperature.", metavar="N")
+    model: str | None = setting(
+        None, "Checkpoint, or the name of a model of the run folder.", metavar="NAME|PATH"
+    )
     calculator: str | None = setting(
         None,
-        "Force field: refpot, chgnet, sevennet, mace, or module:factory.",
+        "Instead of a model: refpot, chgnet, sevennet, mace, or module:factory.",
         metavar="NAME",
     )
     calculator_args: str | None = setting(
         None, "Arguments of the calculator: key=value,…", metavar="LIST"
     )
     engine: str = setting("torch", "torch (ours), ase or lammps.", metavar="NAME")
+    device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")
     start: str = setting(
         "structure",
         "structure, or reference: where its runs ended.",
         metavar="FROM",
+    )
+    ramp_ps: float | None = setting(
+        None, "Heating from 100 K. Default: 5, none with --start reference.", metavar="PS"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of("--engine", self.engine, ("torch", "ase", "lammps"))
         require_one_of("--start", self.start, ("structure", "reference"))
+
+    @property
+    def heating_ps(self) -> float:
+        """Length of the ramp, ps."""
+        if self.ramp_ps is None and self.start == "reference":
+            return 0.0
+        return super().heating_ps
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `mdbench train`."""
+
+    model: str | None = setting(
+        None, "schnet, cgcnn, dimenet++; NAME-small is narrower.", metavar="NAME"
+    )
+    budget: str | None = setting(
+        None, "Time for everything, reading and validation included: 10h, 5m, 90s.", metavar="TIME"
+    )
+    paper: bool = setting(False, "The published recipe instead of ours.")
+    batch_size: int | None = setting(None, "Frames of a step. Default: 2.", metavar="N")
+    learning_rate: float | None = setting(
+        None, "The largest one. Default: 0.005, with --paper 0.001.", metavar="RATE"
+    )
+    seed: int = setting(0, "Of weights and of the order of frames.", metavar="N")
+    device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")
+    threads: int = setting(1, "CPU threads.", metavar="N")
+
+    def __post_init__(self) -> None:
+        require_positive("--batch-size", self.batch_size)
+        require_positive("--learning-rate", self.learning_rate)
+        require_positive("--threads", self.threads)
+        require_one_of("--device", self.device, ("auto", "cpu", "cuda"))
+        if self.seed < 0:
+            raise InputError("--seed", expected="zero or more", found=self.seed)
+        if self.budget is not None and not self.budget_s > 0.0:
+            raise InputError("--budget", expected="a time above zero", found=self.budget)
+
+    @property
+    def budget_s(self) -> float:
+        """Time for everything, s.
+
+        Raises:
+            InputError: None was given, or it cannot be read.
+        """
+        found = re.fullmatch(
+            r"(\d{1,9}(?:\.\d*)?)\s*(h|m|min|s)", (self.budget or "").strip().lower()
+        )
+        if found is None:
+            raise InputError(
+                "--budget",
+                expected="how long to train: 10h, 5m or 90s",
+                found="none" if self.budget is None else repr(self.budget),
+            )
+        return (
+            float(found[1])
+            * {"h": HOUR_IN_S, "m": MINUTE_IN_S, "min": MINUTE_IN_S, "s": 1.0}[found[2]]
+        )
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `mdbench evaluate` (docs/definitions.md, "Energy and force errors")."""
+
+    model: str | None = setting(
+        None, "Checkpoint, or the name of a model of the run folder.", metavar="NAME|PATH"
+    )
+    calculator: str | None = setting(
+        None,
+        "Instead of a model: refpot, chgnet, sevennet, mace, or module:factory.",
+        metavar="NAME",
+    )
+    calculator_args: str | None = setting(
+        None, "Arguments of the calculator: key=value,…", metavar="LIST"
+    )
+    device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")
+    split: str = setting("test", "Of a dataset: test, near, validation or train.", metavar="NAME")
+    stride: int = setting(1, "Use every N-th frame.", metavar="N")
+
+    def __post_init__(self) -> None:
+        require_one_of("--split", self.split, ("test", "near", "validation", "train"))
+        require_positive("--stride", self.stride)
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """Settings of `mdbench audit` (definitions: docs/definitions.md, "Audit")."""
+
+    material: str = setting(
+        "lgps",
+        "Structure: lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file.",
+        metavar="NAME|FILE",
+    )
+    seed: int = setting(
+        0, "Of displacements and directions, and of an untrained model.", metavar="N"
+    )
+    precision: str = setting("float64", "Of a model: float64 or float32.", metavar="TYPE")
+    device: str = setting("auto", "Of a model: auto, cpu or cuda.", metavar="NAME")
+    dynamics: bool = setting(
+        False, "Also runs at constant energy: drift, echo, speed. Thousands of evaluations."
+    )
+    ps: float = setting(2.0, "With --dynamics: length of a run.", metavar="PS")
+    temperature_k: float = setting(
+        600.0, "With --dynamics: temperature.", flag="--temperature", metavar="K"
+    )
+
+    def __post_init__(self) -> None:
+        require_positive("--ps", self.ps)
+        require_positive("--temperature", self.temperature_k)
+        require_one_of("--precision", self.precision, ("float64", "float32"))
+        if self.seed < 0:
+            raise InputError("--seed", expected="zero or more", found=self.seed)

@@ -13,14 +13,18 @@ import pytest
 from mdbench_cli.main import COMMANDS, cli, main, run
 
 from mdbench.config import (
+    AuditConfig,
     ConductivityConfig,
     ConvertConfig,
+    DatasetConfig,
+    EvaluateConfig,
     IngestConfig,
     MsdConfig,
     PlanConfig,
     RdfConfig,
     ReferenceConfig,
     SimulateConfig,
+    TrainConfig,
 )
 from mdbench.store import write_trajectory
 from mdbench.version import __version__
@@ -41,12 +45,21 @@ OPTIONS = {
     "info": {"--json"},
     "convert": flags(ConvertConfig) | {"--output", "--force"},
     "reference": flags(ReferenceConfig) | DYNAMICS,
+    "dataset": flags(DatasetConfig)
+    | {"--data", "--material", "--run", "--output", "--force", "--json"},
+    "train": flags(TrainConfig)
+    | {"--material", "--data", "--run", "--plot", "--force", "--json"},
+    "evaluate": flags(EvaluateConfig) | RESULTS | {"--data", "--threads"},
+    "audit": flags(AuditConfig)
+    | {"--model", "--calculator", "--calculator-args", "--run", "--require", "--json"}
+    | {"--output", "--threads", "--force"},
     "simulate": flags(SimulateConfig) | DYNAMICS,
     "rdf": flags(RdfConfig) | RESULTS | {"--against", "--require"},
     "msd": flags(MsdConfig) | RESULTS,
     "conductivity": flags(ConductivityConfig) | RESULTS | {"--against"},
     "plan": flags(PlanConfig) | {"--json", "--run"},
     "report": {"--output", "--force"},
+    "models": {"--json"},
     "selftest": set(),
 }
 

@@ -1,0 +1,243 @@
+"""A model as a force field of the MD engine: batched, with neighbor lists that last some steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mdbench.errors import InputError
+from mdbench.graph import AtomGraph, edge_list, graph_of
+from mdbench.models.base import EnergyModel
+from mdbench.neighbors_torch import EdgeList, moved_too_far
+from mdbench.potentials.base import Systems
+
+#: Directed edges that are computed at once: more leave the cache of a CPU, and fill a GPU.
+CPU_EDGES, GPU_EDGES = 12_000, 400_000
+
+
+class ModelForceField:
+    """A model, trained or not, for the MD engine.
+
+    The model is taken over: in evaluation mode, without gradients by its weights.
+
+    Args:
+        model: In the precision in which it is to run.
+        label: As provenance states it.
+        closest: Smallest distance of each pair of elements in the training data, Å.
+        elements: Those of the training data; by default all in the model's table.
+        device: Where to compute.
+        skin: By how much neighbor lists reach beyond the cutoff, Å: costs time, changes nothing.
+        max_edges: Directed edges that are computed at once.
+    """
+
+    def __init__(
+        self,
+        model: EnergyModel,
+        label: str,
+        *,
+        closest: Mapping[str, float] | None = None,
+        elements: Sequence[str] | None = None,
+        device: torch.device | str = "cpu",
+        skin: float = 1.0,
+        max_edges: int | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.model = model.to(self.device).eval().requires_grad_(False)
+        self.label = label
+        self.closest: Mapping[str, float] = dict(closest or {})
+        self.elements = elements
+        self.skin = skin
+        self.max_edges = max_edges or (CPU_EDGES if self.device.type == "cpu" else GPU_EDGES)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision in which the model runs."""
+        return self.model.dtype
+
+    def evaluator(self, systems: Systems) -> ModelEvaluator:
+        """An evaluator for these systems.
+
+        Raises:
+            InputError: An element that the model does not know, or a cell without volume.
+        """
+        check_elements(systems.atomic_numbers, self.model, self.elements, self.label)
+        return ModelEvaluator(systems, self.model, self.device, self.skin, self.max_edges)
+
+
+def check_elements(
+    atomic_numbers: NDArray[Any],
+    model: EnergyModel,
+    elements: Sequence[str] | None,
+    label: str,
+) -> None:
+    """Refuses elements that are not in the model's table, or not in what it was trained on.
+
+    Args:
+        atomic_numbers: (n_atoms,).
+        model: Whose table counts.
+        elements: Those of the training data, if any.
+        label: Of the model.
+
+    Raises:
+        InputError: Such an element.
+    """
+    from ase.data import chemical_symbols
+
+    numbers = sorted({int(z) for z in atomic_numbers})
+    beyond = [z for z in numbers if not 0 < z < model.n_elements]
+    if beyond:
+        raise InputError(
+            label,
+            expected=f"atomic numbers from 1 to {model.n_elements - 1}",
+            found=", ".join(str(z) for z in beyond),
+        )
+    strange = [
+        chemical_symbols[z] for z in numbers if elements and chemical_symbols[z] not in elements
+    ]
+    if strange:
+        raise InputError(
+            f"{label}: it never saw {', '.join(strange)}",
+            expected=f"elements of its training data: {', '.join(elements or ())}",
+            remedy="train it on data that hold them",
+        )
+
+
+class ModelEvaluator:
+    """Energies, forces and virials of some systems (`potentials.base.Evaluator`).
+
+    Arrays are those of numpy on the CPU, tensors elsewhere. Results depend on the positions alone,
+    not on where neighbor lists were built; in another batch they agree to rounding.
+    """
+
+    def __init__(
+        self,
+        systems: Systems,
+        model: EnergyModel,
+        device: torch.device,
+        skin: float,
+        max_edges: int,
+    ) -> None:
+        first = np.asarray(systems.first_atom, dtype=np.int64)
+        self._model, self._skin = model, skin
+        self._numbers = torch.tensor(systems.atomic_numbers, device=device)
+        self._cells = torch.tensor(systems.cells, dtype=torch.float64, device=device)
+        self._first_atom = torch.tensor(first)
+        self._owner = torch.tensor(np.repeat(np.arange(len(first) - 1), np.diff(first))).to(device)
+        zeros = self._cells.new_zeros
+        self._energies = zeros(systems.n_systems)
+        self._forces = zeros(len(systems.atomic_numbers), 3)
+        self._virials = zeros(systems.n_systems, 3, 3)
+        on_cpu = device.type == "cpu"
+        self.energies: Any = self._energies.numpy() if on_cpu else self._energies
+        self.forces: Any = self._forces.numpy() if on_cpu else self._forces
+        self.virials: Any = self._virials.numpy() if on_cpu else self._virials
+        edges = expected_edges(systems, model.cutoff)
+        self._parts = [_Part(range(*part)) for part in _parts(edges, max_edges)]
+
+    def evaluate(self, positions: Any, active: Any) -> None:
+        """Computes energies, forces and virials in place.
+
+        A system with positions that are not finite gets NaN.
+
+        Args:
+            positions: (n_atoms, 3) Å, wrapped or not.
+            active: (n_systems,) the others keep what they have.
+        """
+        x = (positions if isinstance(positions, Tensor) else torch.tensor(positions)).to(
+            self._cells
+        )
+        on = torch.as_tensor(active, device=self._owner.device)
+        finite = torch.ones_like(on).index_put(
+            (self._owner[~x.isfinite().all(dim=1)],), on.new_zeros(())
+        )
+        usable = (on & finite).tolist()
+        for part in self._parts:
+            if chosen := [s for s in part.systems if usable[s]]:
+                self._compute(part, chosen, x)
+        lost = on & ~finite
+        self._energies.masked_fill_(lost, torch.nan)
+        self._forces.masked_fill_(lost[self._owner, None], torch.nan)
+        self._virials.masked_fill_(lost[:, None, None], torch.nan)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Nothing: results depend on the positions alone."""
+        return {}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Does nothing."""
+
+    def _compute(self, part: _Part, chosen: list[int], x: Tensor) -> None:
+        """Puts the results of some systems of a part in place."""
+        if part.chosen != chosen:
+            part.choose(chosen, self._first_atom, x.device)
+            part.edges = None
+        x, cells = x[part.atoms], self._cells[part.index]
+        cutoff = self._model.cutoff
+        if part.edges is None or bool(moved_too_far(x, part.reference, self._skin)):
+            part.edges = edge_list(x, cells, part.first_atom, cutoff + self._skin)
+            part.reference = x
+        graph: AtomGraph = graph_of(
+            self._numbers[part.atoms],
+            x,
+            cells,
+            part.first_atom,
+            part.edges,
+            cutoff,
+            self._model.max_neighbors,
+        )
+        found = self._model.predict(graph.to(x.device, self._model.dtype))
+        self._energies[part.index] = found.energies.to(self._energies)
+        self._forces[part.atoms] = found.forces.to(self._forces)
+        self._virials[part.index] = found.virials.to(self._virials)
+
+
+class _Part:
+    """Systems that are computed at once, and the neighbor list of those that go on."""
+
+    def __init__(self, systems: range) -> None:
+        self.systems = systems
+        self.chosen: list[int] = []
+        self.edges: EdgeList | None = None
+        self.reference: Tensor
+        self.index: Tensor
+        self.atoms: Tensor
+        self.first_atom: Tensor
+
+    def choose(self, chosen: list[int], first_atom: Tensor, device: torch.device) -> None:
+        """Takes some of the systems."""
+        self.chosen = chosen
+        atoms = [torch.arange(int(first_atom[s]), int(first_atom[s + 1])) for s in chosen]
+        self.index = torch.tensor(chosen, device=device)
+        self.atoms = torch.cat(atoms).to(device)
+        sizes = [0, *(len(a) for a in atoms)]
+        self.first_atom = torch.tensor(sizes).cumsum(0).to(device)
+
+
+def expected_edges(systems: Systems, cutoff: float) -> NDArray[np.float64]:
+    """(n_systems,) directed edges of systems of even density.
+
+    Args:
+        systems: Any.
+        cutoff: Å.
+    """
+    n_atoms = np.diff(systems.first_atom)
+    volumes = np.abs(np.linalg.det(systems.cells))
+    edges: NDArray[np.float64] = n_atoms**2 * (4.0 / 3.0 * math.pi * cutoff**3) / volumes
+    return edges
+
+
+def _parts(edges: NDArray[np.float64], max_edges: int) -> list[tuple[int, int]]:
+    """First and last + 1 of the systems that are computed at once, in their order."""
+    parts, first, room = [], 0, 0.0
+    for s, n in enumerate(edges):
+        if s > first and room + n > max_edges:
+            parts.append((first, s))
+            first, room = s, 0.0
+        room += float(n)
+    return [*parts, (first, len(edges))]

@@ -1,0 +1,25 @@
+"""Small layers."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ShiftedSoftplus(nn.Module):
+    """ln(½ eˣ + ½): smooth, and 0 at 0 (Schütt et al. 2018, doi:10.1063/1.5019779)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of the shape of x."""
+        return functional.softplus(x) - math.log(2.0)
+
+
+def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """A linear layer with uniform (Glorot) weights and zero biases."""
+    layer = nn.Linear(n_in, n_out, bias=bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer

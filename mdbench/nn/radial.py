@@ -1,0 +1,63 @@
+"""Functions of a distance that networks take as input."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mdbench.nn.envelopes import polynomial_envelope
+
+
+class GaussianBasis(nn.Module):
+    """exp(−(d − μ_k)²/2σ²) with centers from 0 to the cutoff, as wide as they are apart.
+
+    Schütt et al., J. Chem. Phys. 2018, 148, 241722, eq. 12, doi:10.1063/1.5019779.
+
+    Args:
+        cutoff: Å.
+        n_basis: Number of Gaussians.
+        trainable: Whether training moves the centers and the one width.
+    """
+
+    centers: Tensor
+    width: Tensor
+
+    def __init__(self, cutoff: float, n_basis: int, *, trainable: bool = False) -> None:
+        super().__init__()
+        centers = torch.linspace(0.0, cutoff, n_basis)
+        width = (centers[1] - centers[0]).clone()
+        if trainable:
+            self.centers, self.width = nn.Parameter(centers), nn.Parameter(width)
+        else:
+            self.register_buffer("centers", centers)
+            self.register_buffer("width", width)
+
+    def forward(self, lengths: Tensor) -> Tensor:
+        """(n_edges, n_basis) of (n_edges,) distances in Å."""
+        scaled = (lengths[:, None] - self.centers) / self.width
+        return torch.exp(-0.5 * scaled * scaled)
+
+
+class BesselBasis(nn.Module):
+    """u(d) √(2/c) sin(f_k d/c)/d, the solutions of the wave equation in a sphere; f_k start at kπ.
+
+    Gasteiger, Groß, Günnemann, ICLR 2020, arXiv:2003.03123, eq. 7. u is the polynomial envelope.
+
+    Args:
+        cutoff: c, Å.
+        n_basis: Number of frequencies, which training moves.
+        power: Of the envelope.
+    """
+
+    def __init__(self, cutoff: float, n_basis: int, *, power: int = 6) -> None:
+        super().__init__()
+        self.cutoff, self.power = cutoff, power
+        self.frequencies = nn.Parameter(math.pi * torch.arange(1.0, n_basis + 1.0))
+
+    def forward(self, lengths: Tensor) -> Tensor:
+        """(n_edges, n_basis) of (n_edges,) distances in Å."""
+        x = lengths[:, None] / self.cutoff
+        waves = math.sqrt(2.0 / self.cutoff**3) * torch.sin(self.frequencies * x) / x
+        return polynomial_envelope(lengths, self.cutoff, self.power)[:, None] * waves

@@ -16,7 +16,7 @@ is not counted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -236,6 +236,7 @@ class NoPotential:
     """A force field that costs nothing."""
 
     label = "no potential"
+    closest: Mapping[str, float] = {}
 
     def evaluator(self, systems: Systems) -> NoPotentialEvaluator:
         """An evaluator for these systems."""

@@ -56,7 +56,14 @@ def simulate_ase(
     def make(state: HostState, s: int) -> _AseMover:
         return _AseMover(force_field, settings, state, s)
 
-    return simulate_foreign(make, runs, settings, recording=recording, chunk_frames=chunk_frames)
+    return simulate_foreign(
+        make,
+        force_field.closest,
+        runs,
+        settings,
+        recording=recording,
+        chunk_frames=chunk_frames,
+    )
 
 
 class _Counted(Atoms):  # type: ignore[misc]

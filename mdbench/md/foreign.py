@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +83,7 @@ class _Shown:
 
 def simulate_foreign(
     make_mover: MakeMover,
+    closest: Mapping[str, float],
     runs: Sequence[Run],
     settings: MDSettings,
     *,
@@ -96,6 +97,7 @@ def simulate_foreign(
 
     Args:
         make_mover: Makes the code that moves a run.
+        closest: Å, of the `ForceField`.
         runs: The simulations.
         settings: Ensemble, times, seed.
         recording: What is kept beside positions and energies.
@@ -110,7 +112,7 @@ def simulate_foreign(
     if chunk_frames is None:
         size = bytes_per_frame(len(state.masses), len(runs), keep)
         chunk_frames = max(1, min(_CHUNK_FRAMES, _CHUNK_BYTES // size))
-    return _chunks(state, movers, settings, keep, chunk_frames)
+    return _chunks(state, movers, settings, keep, chunk_frames, closest)
 
 
 def _chunks(
@@ -119,14 +121,17 @@ def _chunks(
     settings: MDSettings,
     recording: Recording,
     chunk_frames: int,
+    closest: Mapping[str, float],
 ) -> Iterator[Chunk]:
     n_ramp, stride, n_systems = settings.n_ramp_steps, settings.stride, len(movers)
     shown = _Shown(np.zeros(n_systems), np.zeros_like(state.positions), np.zeros((n_systems, 3, 3)))
-    moves, last, step = CpuMoves(state, settings), n_ramp + settings.n_steps, 0
+    moves, last = CpuMoves(state, settings, closest), n_ramp + settings.n_steps
+    step, goes_on = 0, True
     for s, mover in enumerate(movers):
         _show(mover.now(), state, shown, s)
     _look(moves, shown)
-    while step < last and state.active.any():
+    moves.look_at_pairs()
+    while step < last and goes_on:  # once also where all have ended, to say why
         buffer = FrameBuffer(state, shown, recording, chunk_frames)
         end = min(step + chunk_frames * stride, last)
         for done in range(step, end):
@@ -142,10 +147,10 @@ def _chunks(
                 _scale(moves, movers)
             if (done + 1) % PAIR_INTERVAL == 0:
                 moves.look_at_pairs()
-        step = end
+        step, goes_on = end, bool(state.active.any())
         yield Chunk(
             frames=buffer.frames(state, settings),
-            end_reasons=end_reasons(state, settings),
+            end_reasons=end_reasons(state, settings, closest),
             step=step,
             n_steps=last,
             snapshot={},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,8 +132,16 @@ def bytes_per_frame(n_atoms: int, n_systems: int, recording: Recording) -> int:
     return 8 * (3 * n_atoms * (1 + recording.velocities + recording.forces) + 12 * n_systems)
 
 
-def end_reasons(state: HostState, settings: MDSettings) -> tuple[str | None, ...]:
-    """Why each system was retired; None for those that go on."""
+def end_reasons(
+    state: HostState, settings: MDSettings, closest: Mapping[str, float]
+) -> tuple[str | None, ...]:
+    """Why each system was retired; None for those that go on.
+
+    Args:
+        state: Of the batch.
+        settings: Of the simulation.
+        closest: Å, of the `ForceField`.
+    """
     return tuple(
         None
         if state.active[s]
@@ -145,6 +154,7 @@ def end_reasons(state: HostState, settings: MDSettings) -> tuple[str | None, ...
             float(state.temperatures_k[s]),
             settings.timestep_fs,
             settings.n_ramp_steps,
+            closest,
         )
         for s in range(len(state.active))
     )

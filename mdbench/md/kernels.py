@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdbench.compiled import compiled
-from mdbench.md.limits import FORCE, FORCE_LIMIT, NOT_FINITE, TEMPERATURE
+from mdbench.md.limits import FORCE, FORCE_LIMIT, NOT_FINITE, TEMPERATURE, pair_limits
 from mdbench.md.near_pairs import look_at_pairs
 from mdbench.md.random import LANGEVIN, WORD
 from mdbench.md.settings import MDSettings
@@ -27,9 +28,17 @@ BoolArray = NDArray[np.bool_]
 
 
 class CpuMoves:
-    """The moves of a batch in memory of the host, which they change in place."""
+    """The moves of a batch in memory of the host, which they change in place.
 
-    def __init__(self, state: HostState, settings: MDSettings) -> None:
+    Args:
+        state: Which the moves own from now on.
+        settings: Of the simulation.
+        closest: Å, of the `ForceField`.
+    """
+
+    def __init__(
+        self, state: HostState, settings: MDSettings, closest: Mapping[str, float] | None = None
+    ) -> None:
         self.state = state
         self._timestep = settings.timestep_fs
         self._damping = settings.damping
@@ -40,6 +49,7 @@ class CpuMoves:
         inverse = np.linalg.inv(state.cells)
         self._inverse = np.ascontiguousarray(inverse)
         self._heights = 1.0 / np.linalg.norm(inverse, axis=1)  # (n_systems, 3) Å
+        self._limits = pair_limits(closest or {}, state.atomic_numbers, state.first_atom)
         self._order = np.arange(len(state.masses)) - np.repeat(
             state.first_atom[:-1], np.diff(state.first_atom)
         )
@@ -159,12 +169,15 @@ class CpuMoves:
 
     def look_at_pairs(self) -> None:
         """Retires systems in which two atoms are too near."""
-        s = self.state
+        s, limits = self.state, self._limits
         look_at_pairs(
             s.positions,
             s.cells,
             self._inverse,
             self._heights,
+            limits.kinds,
+            limits.limits,
+            limits.reaches,
             s.first_atom,
             s.active,
             s.steps,

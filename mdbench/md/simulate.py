@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,15 @@ def simulate(
     if chunk_frames is None:
         size = bytes_per_frame(len(state.masses), len(runs), keep)
         chunk_frames = max(1, min(_CHUNK_FRAMES, _CHUNK_BYTES // size))
-    return _chunks(state, evaluator, settings, keep, chunk_frames, fresh=snapshot is None)
+    return _chunks(
+        state,
+        evaluator,
+        settings,
+        keep,
+        chunk_frames,
+        force_field.closest,
+        fresh=snapshot is None,
+    )
 
 
 def split(runs: Sequence[Run], n_parts: int) -> list[list[int]]:
@@ -94,21 +102,24 @@ def split(runs: Sequence[Run], n_parts: int) -> list[list[int]]:
     return [sorted(part) for part in parts]
 
 
-def moves_of(state: HostState, settings: MDSettings, like: Any) -> Moves:
+def moves_of(
+    state: HostState, settings: MDSettings, like: Any, closest: Mapping[str, float]
+) -> Moves:
     """The moves on the device where the forces are.
 
     Args:
         state: Which the moves own from now on.
         settings: Of the simulation.
         like: An array of the evaluator.
+        closest: Å, of the `ForceField`.
     """
     if isinstance(like, np.ndarray):
         from mdbench.md.kernels import CpuMoves
 
-        return CpuMoves(state, settings)
+        return CpuMoves(state, settings, closest)
     from mdbench.md.kernels_torch import TorchMoves
 
-    return TorchMoves(state, settings, like.device)
+    return TorchMoves(state, settings, like.device, closest)
 
 
 def _chunks(
@@ -117,13 +128,15 @@ def _chunks(
     settings: MDSettings,
     recording: Recording,
     chunk_frames: int,
+    closest: Mapping[str, float],
     *,
     fresh: bool,
 ) -> Iterator[Chunk]:
-    moves = moves_of(copy(start), settings, evaluator.forces)
+    moves = moves_of(copy(start), settings, evaluator.forces, closest)
     evaluator.evaluate(moves.state.positions, moves.state.active)
     if fresh:
         moves.look(evaluator)
+        moves.look_at_pairs()
     n_ramp, stride = settings.n_ramp_steps, settings.stride
     move, last = STEPS[settings.ensemble], n_ramp + settings.n_steps
     step, state = int(start.steps[0]), start
@@ -142,7 +155,7 @@ def _chunks(
         step, state = end, moves.on_host()
         yield Chunk(
             frames=buffer.frames(state, settings),
-            end_reasons=end_reasons(state, settings),
+            end_reasons=end_reasons(state, settings, closest),
             step=step,
             n_steps=last,
             snapshot=take_snapshot(state, evaluator.state(), settings),

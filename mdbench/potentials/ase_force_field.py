@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from threading import Lock
 from typing import Any
@@ -33,6 +33,7 @@ class AseForceField:
 
     def __init__(self, make: Callable[[], Any], label: str, *, shared: bool = False) -> None:
         self.label = label
+        self.closest: Mapping[str, float] = {}
         self._make = make
         self._shared = shared
         self._calculator: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,6 +67,8 @@ class ForceField(Protocol):
 
     #: As provenance states it, "synthetic-refpot-v1 (analytic toy potential, not DFT) …".
     label: str
+    #: Smallest distance of pairs of elements ("Li-S") in the training data, Å; where it is known.
+    closest: Mapping[str, float]
 
     def evaluator(self, systems: Systems) -> Evaluator:
         """An evaluator for these systems.

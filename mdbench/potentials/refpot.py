@@ -169,6 +169,7 @@ class RefPot:
     def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 1.0) -> None:
         self.parameters = parameters
         self.skin = skin
+        self.closest: Mapping[str, float] = {}
         self.label = (
             "synthetic-refpot-v1 (analytic toy potential, not DFT), "
             f"parameters {parameters.digest()[:8]}"

@@ -7,6 +7,7 @@ machine code to rounding, but not to the last bit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -62,6 +63,7 @@ class RefPotTorch:
         self.skin = skin
         self.device = torch.device(device)
         self.label = RefPot(parameters).label
+        self.closest: Mapping[str, float] = {}
 
     def evaluator(self, systems: Systems) -> RefPotTorchEvaluator:
         """An evaluator for these systems; one neighbor list serves all.

@@ -19,6 +19,7 @@ from mdbench.analysis.mobile import mobile_species
 from mdbench.config import DynamicsConfig
 from mdbench.errors import InputError
 from mdbench.md.frames import Recording, end_reasons
+from mdbench.md.limits import known_pairs
 from mdbench.md.settings import MDSettings
 from mdbench.md.simulate import Chunk, simulate, split
 from mdbench.md.snapshots import Snapshot, join_snapshots, restored_state, split_snapshot
@@ -143,7 +144,7 @@ def md_settings(config: DynamicsConfig) -> MDSettings:
     return MDSettings(
         ensemble=config.ensemble,
         timestep_fs=config.timestep_fs,
-        ramp_ps=config.ramp_ps,
+        ramp_ps=config.heating_ps,
         production_ps=config.ps,
         stride=config.stride,
         damping_fs=config.damping_fs,
@@ -219,9 +220,9 @@ class _Task:
         self.snapshot: Snapshot | None = None
         self.end_reason: str | None = None
         self.n_frames: int | None = None
-        self.float64, self._settings, self._label = float64, settings, force_field.label
+        self.float64, self._settings, self._force_field = float64, settings, force_field
         self._structure = _structure_hash(job.material)
-        self.config = {
+        self.config: dict[str, Any] = {
             "material": job.material.name,
             "structure": self._structure,
             "force_field": force_field.label,
@@ -233,6 +234,8 @@ class _Task:
             "recording": vars(recording),
             "float64": float64,
         }
+        if closest := known_pairs(force_field.closest, job.material.atomic_numbers):
+            self.config["closest"] = closest
         record = record_type(len(job.material.atomic_numbers), recording, float64=float64)
         self.journal = Journal(job.target, record, self.config)
         self._how = "made"
@@ -243,7 +246,8 @@ class _Task:
             return None
         with TrajectoryFile(self.job.target) as file:
             if file.config != self.config:
-                names = [n for n in self.config if file.config.get(n) != self.config[n]]
+                every = {**self.config, **file.config}
+                names = [n for n in every if file.config.get(n) != self.config.get(n)]
                 raise InputError(
                     "made with other settings",
                     where=self.job.target,
@@ -261,13 +265,19 @@ class _Task:
         if self.snapshot is not None:
             start = initial_state([self.run], self._settings)
             state = restored_state(self.snapshot, start, self._settings)
-            (self.end_reason,) = end_reasons(state, self._settings)
+            (self.end_reason,) = end_reasons(state, self._settings, self._force_field.closest)
             self._how = "resumed"
 
     @property
     def has_frames(self) -> bool:
         """Whether the production has begun."""
         return self.journal.n_frames > 0
+
+    @property
+    def ended_at_once(self) -> bool:
+        """Whether no step was taken."""
+        first = "0 ps into the ramp" if self._settings.n_ramp_steps else "at 0 ps"
+        return f" {first} " in f"{self.end_reason} "
 
     @property
     def step(self) -> int:
@@ -332,7 +342,7 @@ class _Task:
             timestep_fs=settings.timestep_fs,
             mobile=mobile_species(job.material.atomic_numbers),
             label=job.label,
-            potential=self._label,
+            potential=self._force_field.label,
             thermostat=thermostat,
             code=f"mdbench {__version__}",
             replica=job.replica,
@@ -431,7 +441,7 @@ def _batches(tasks: Sequence[_Task], n_threads: int) -> Iterable[list[_Task]]:
 def _finish_stillborn(tasks: Sequence[_Task], *, refuse: bool) -> None:
     """Finishes runs that ended in the ramp; refuses where none did better."""
     stillborn = [task for task in tasks if task.n_frames is None]
-    at_once = all(" 0 ps " in (task.end_reason or "") for task in stillborn)
+    at_once = all(task.ended_at_once for task in stillborn)
     if stillborn and len(stillborn) == len(tasks) and (refuse or at_once):
         for task in stillborn:
             task.journal.discard()
@@ -439,7 +449,8 @@ def _finish_stillborn(tasks: Sequence[_Task], *, refuse: bool) -> None:
             "every run ended before its production",
             where=stillborn[0].job.target,
             found=stillborn[0].end_reason,
-            remedy="a smaller --timestep-fs, another structure, or is the force field broken?",
+            remedy=("" if at_once else "a smaller --timestep-fs, ")
+            + "another structure, or is the force field broken?",
         )
     for task in stillborn:
         task.finish()

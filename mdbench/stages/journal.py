@@ -185,7 +185,7 @@ def _difference(found: str, expected: str) -> str:
         return "another kind of file"
     if not isinstance(known, dict):
         return "another kind of file"
-    names = [name for name in asked if known.get(name) != asked[name]]
+    names = [name for name in {**asked, **known} if known.get(name) != asked.get(name)]
     if not names:
         return "other settings"
-    return f"{names[0]} = {known.get(names[0])} instead of {asked[names[0]]}"
+    return f"{names[0]} = {known.get(names[0])} instead of {asked.get(names[0])}"

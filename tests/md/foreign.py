@@ -56,6 +56,7 @@ class Failing(Evaluated):
 class Broken:
     error: BaseException
     label: str = "broken"
+    closest: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def evaluator(self, systems):
         return Failing(systems, self.error)
@@ -101,6 +102,27 @@ class Contract:
         assert ends == reasons
         for one, other in zip(found, expected, strict=True):
             assert_array_equal(one["steps"], other["steps"])
+
+    def test_runs_end_below_the_distances_of_the_training_as_in_our_engine(self):
+        field = RefPot()
+        field.closest = {"Li-S": 2.45, "P-S": 1.8}
+        expected, reasons, _ = together(simulate(field, sulfides(), SHORT))
+        found, ends, _ = together(self.simulate(field, sulfides(), SHORT))
+        assert [bool(r) for r in reasons] == [False, False, True]
+        assert "training saw no less than 2.45 A" in reasons[2]
+        assert ends == reasons
+        for one, other in zip(found, expected, strict=True):
+            assert_array_equal(one["steps"], other["steps"])
+
+    @pytest.mark.parametrize("ramp_ps", [0.0, 0.03])
+    def test_runs_that_all_end_at_once_say_why(self, ramp_ps):
+        settings = dataclasses.replace(SHORT, ramp_ps=ramp_ps)
+        field = Free(closest={"Li-S": 4.0})
+        expected, reasons, _ = together(simulate(field, [crystal(8)], settings))
+        found, ends, _ = together(self.simulate(field, [crystal(8)], settings))
+        assert ends == reasons
+        assert ends[0].startswith("fusion: Li-S 3.00 A ")
+        assert len(found[0]["steps"]) == len(expected[0]["steps"]) == 0
 
     def test_forces_that_are_no_numbers_end_a_run(self):
         settings = dataclasses.replace(SHORT, stride=1, ramp_ps=0.0)
@@ -187,6 +209,9 @@ class RefPotOfCrystal:
     """Springs that are stiff enough to exchange energy within the test, without a pair list."""
 
     label = "springs"
+
+    def __init__(self):
+        self.closest = {}
 
     def evaluator(self, systems):
         from tests.md.little import Springs

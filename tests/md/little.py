@@ -34,6 +34,7 @@ class Free:
     """No forces."""
 
     label: str = "free"
+    closest: dict[str, float] = field(default_factory=dict, hash=False)
 
     def evaluator(self, systems):
         return FreeEvaluator(systems)
@@ -57,6 +58,7 @@ class Springs:
     anchor: float = 0.0
     label: str = "springs"
     strides: tuple[int, ...] = (1, 2, 5)
+    closest: dict[str, float] = field(default_factory=dict, hash=False)
 
     def bonds(self, n_atoms):
         pairs = {
@@ -135,7 +137,7 @@ class TorchSprings:
     label = "springs"
 
     def __init__(self, springs, device="cpu"):
-        self.springs, self.device = springs, device
+        self.springs, self.device, self.closest = springs, device, springs.closest
 
     def evaluator(self, systems):
         return TorchSpringEvaluator(SpringEvaluator(systems, self.springs), self.device)
@@ -191,6 +193,7 @@ class LennardJones:
     cutoff: float = 5.0
     skin: float = 0.4
     label: str = "argon"
+    closest: dict[str, float] = field(default_factory=dict, hash=False)
     builds: list[int] = field(default_factory=list)
 
     def evaluator(self, systems):

@@ -18,7 +18,7 @@ class Counted:
 
     def __init__(self):
         self.inner, self.n_evaluators = RefPot(), 0
-        self.label = self.inner.label
+        self.label, self.closest = self.inner.label, self.inner.closest
 
     def evaluator(self, systems):
         self.n_evaluators += 1

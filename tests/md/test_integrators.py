@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mdbench.md import kernels_torch
+from mdbench.md import near_pairs_torch
 from mdbench.md.integrators import STEPS, ramp_step
 from mdbench.md.kernels import CpuMoves
 from mdbench.md.kernels_torch import TorchMoves
@@ -390,7 +390,7 @@ def test_both_back_ends_find_the_pairs_that_brute_force_finds(seed):
 
 
 def test_large_systems_are_looked_at_in_blocks(monkeypatch):
-    monkeypatch.setattr(kernels_torch, "_BLOCK_PAIRS", 60)
+    monkeypatch.setattr(near_pairs_torch, "_BLOCK_PAIRS", 60)
     state = initial_state([crystal(20), crystal(9)], MDSettings())
     state.positions[13] = state.positions[4] + 0.1
     moves = TorchMoves(state, MDSettings(), torch.device("cpu"))

@@ -18,7 +18,11 @@ from mdbench.md.limits import PAIR_INTERVAL, closest_pair
 from mdbench.md.settings import MDSettings
 from mdbench.md.simulate import simulate, split
 from mdbench.md.snapshots import join_snapshots, split_snapshot
+from mdbench.md.state import Run
 from mdbench.potentials.base import Systems
+from mdbench.potentials.materials import material
+from mdbench.potentials.refpot import RefPot
+from mdbench.potentials.refpot_torch import RefPotTorch
 from mdbench.units import BOLTZMANN_EV_PER_K
 from tests.md.little import (
     Evaluated,
@@ -245,7 +249,7 @@ class FailingField:
     label = "failing"
 
     def __init__(self, call, fail):
-        self.call, self.fail = call, fail
+        self.call, self.fail, self.closest = call, fail, {}
 
     def evaluator(self, systems):
         self.made = Failing(systems, self.call, self.fail)
@@ -336,6 +340,97 @@ def test_atoms_that_fuse_are_named(ensemble):
     assert_allclose(float(matched[2]), 0.002 * n, rtol=1e-9, atol=0)
     assert closest_pair(snapshot["state.positions"], run.cell)[0] < 0.3
     assert closest_pair(found["positions"][-PAIR_INTERVAL], run.cell)[0] == np.inf
+
+
+def too_near(force_field):
+    """With training distances above some that occur soon."""
+    force_field.closest = {"Li-S": 2.4, "P-S": 1.5}
+    return force_field
+
+
+def lgps(replica):
+    m = material("lgps")
+    return Run(m.name, m.atomic_numbers, m.positions, m.cell, 900.0, replica)
+
+
+SOON = MDSettings(ramp_ps=0.1, production_ps=0.4, stride=2)
+
+
+@pytest.mark.parametrize("ensemble", ["nose-hoover", "langevin"])
+def test_a_run_ends_where_it_leaves_the_distances_of_the_training(ensemble):
+    """At the first look below 0.85 × 2.4 Å; all that is before stays as it is."""
+    settings = dataclasses.replace(SOON, ensemble=ensemble)
+    runs = [lgps(replica) for replica in range(3)]
+    whole, _, _ = together(simulate(RefPot(), runs, settings))
+    found, ends, snapshot = together(simulate(too_near(RefPot()), runs, settings))
+    assert any(ends)
+    for s, (run, frames, end) in enumerate(zip(runs, found, ends, strict=True)):
+        n = len(frames["steps"])
+        assert_array_equal(frames["positions"], whole[s]["positions"][:n])
+        looked_at = frames["positions"][:: PAIR_INTERVAL // 2]
+        assert min((li_s(run, x).min() for x in looked_at), default=np.inf) >= 0.85 * 2.4
+        assert (n == settings.n_frames) == (end is None)
+        if end is None:
+            continue
+        matched = re.fullmatch(
+            r"fusion: Li-S ([0-9.]+) A (?:at (.*) ps|.* ps into the ramp) "
+            r"\(atoms ([0-9]+) and ([0-9]+); training saw no less than 2\.40 A\)", end
+        )  # fmt: skip
+        distances = li_s(run, snapshot["state.positions"][50 * s : 50 * (s + 1)])
+        assert_allclose(distances.min(), snapshot["state.end_values"][s], rtol=1e-12, atol=0)
+        assert_allclose(float(matched[1]), distances.min(), rtol=0.003, atol=0)
+        pair = sorted(np.argwhere(distances == distances.min())[0])
+        assert pair == [int(matched[3]), int(matched[4])]
+        if matched[2]:
+            assert_allclose(float(matched[2]), 0.004 * n, rtol=1e-9, atol=0)
+
+
+def li_s(run, positions):
+    """(n_atoms, n_atoms) Å between lithium and sulfur, else infinite."""
+    inverse = np.linalg.inv(run.cell)
+    d = (positions[None, :] - positions[:, None]) @ inverse
+    distances = np.linalg.norm((d - np.rint(d)) @ run.cell, axis=2)
+    lithium, sulfur = run.atomic_numbers == 3, run.atomic_numbers == 16
+    return np.where(lithium[:, None] & sulfur, distances, np.inf)
+
+
+def test_a_run_that_ends_so_is_the_same_when_resumed():
+    runs = [lgps(replica) for replica in range(3)]
+    chunks = list(simulate(too_near(RefPot()), runs, SOON, recording=ALL, chunk_frames=9))
+    expected, ends, last = together(chunks)
+    assert len({len(run["steps"]) for run in expected}) == 3
+    for k in (0, 4, len(chunks) - 2):
+        snapshot = through_a_file(chunks[k].snapshot)
+        rest = simulate(
+            too_near(RefPot()), runs, SOON, recording=ALL, snapshot=snapshot, chunk_frames=9
+        )
+        found, same_ends, final = together([*chunks[: k + 1], *rest])
+        assert same_ends == ends
+        assert_equal_runs(found, expected)
+        assert_equal_runs([final], [last])
+
+
+def test_both_devices_end_it_alike():
+    runs = [lgps(replica) for replica in range(3)]
+    settings = dataclasses.replace(SOON, production_ps=0.1)
+    expected, ends, _ = together(simulate(too_near(RefPot()), runs, settings))
+    found, its_ends, _ = together(simulate(too_near(RefPotTorch()), runs, settings))
+    assert its_ends == ends
+    assert any(ends)
+    for one, other in zip(found, expected, strict=True):
+        assert_array_equal(one["steps"], other["steps"])
+
+
+@pytest.mark.parametrize("field", [Springs, lambda **known: TorchSprings(Springs(**known))])
+@pytest.mark.parametrize("ramp_ps, when", [(0.0, "at 0 ps"), (0.1, "0 ps into the ramp")])
+def test_a_structure_below_the_distances_of_the_training_ends_at_once(field, ramp_ps, when):
+    settings = MDSettings(ramp_ps=ramp_ps, production_ps=0.1)
+    runs = [crystal(8), crystal(8, numbers=(3,), replica=1)]
+    found, ends, _ = together(simulate(field(closest={"Li-S": 3.6}), runs, settings))
+    assert ends[0].startswith(f"fusion: Li-S 3.00 A {when} (atoms ")
+    assert ends[0].endswith("; training saw no less than 3.60 A)")
+    assert ends[1] is None
+    assert [len(run["steps"]) for run in found] == [0, 50]
 
 
 def test_one_atom():

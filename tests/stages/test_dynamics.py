@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import wait
@@ -14,9 +15,15 @@ import pytest
 from ase.io import write as write_atoms
 from numpy.testing import assert_allclose, assert_array_equal
 
+from mdbench.analysis.failures import find_failures
+from mdbench.analysis.windows import WindowedRun
 from mdbench.config import ReferenceConfig, SimulateConfig
 from mdbench.errors import InputError
+from mdbench.md.ase_engine import simulate_ase
+from mdbench.md.frames import Recording
 from mdbench.md.simulate import simulate as our_engine
+from mdbench.potentials.materials import material
+from mdbench.potentials.refpot import RefPot
 from mdbench.stages import dynamics, reference, simulate
 from mdbench.store import TrajectoryFile, TrajectoryWriter, read_trajectory
 from mdbench.units import BOLTZMANN_EV_PER_K
@@ -309,6 +316,72 @@ def test_the_end_of_a_run_survives_a_full_disk(tmp_path, monkeypatch) -> None:
         assert other.end_reason.startswith(("exploded", "fusion"))
         assert arrays(one.job.target) == arrays(other.job.target)
     assert files(tmp_path / "full") == set(PLACES)
+
+
+def run_lgps(folder: Path, closest: dict[str, float], engine=our_engine, **options):
+    """Two runs of a force field that knows from which distances on it was trained."""
+    potential = RefPot()
+    potential.closest = closest
+    config = dataclasses.replace(TINY, temps="800", **options)
+    lgps = material("lgps")
+    jobs = [dynamics.Job(lgps, 800.0, r, folder / f"800K-r{r}.h5", "model") for r in (0, 1)]
+    return dynamics.run_jobs(potential, jobs, config, Recording(), engine=engine, threads=1)
+
+
+def test_a_run_below_the_distances_of_the_training_ends(tmp_path) -> None:
+    report = run_lgps(tmp_path, {"Li-S": 2.4}, ps=0.6)
+    ends = [m.end_reason for m in report.made]
+    assert ends[0] is not None
+    assert re.fullmatch(
+        r"fusion: Li-S \S+ A at \S+ ps \(atoms \d+ and \d+; training saw no less than 2\.40 A\)",
+        ends[0],
+    )
+    with TrajectoryFile(report.made[0].job.target) as file:
+        assert 0 < file.n_frames < 300
+        windows = WindowedRun(file.atomic_numbers, 6.0, 0.05)
+        (failure,) = find_failures(
+            [windows.result(end_reason=file.provenance.end_reason, end_ps=file.times_ps[-1])]
+        )
+    assert failure.mode == "fusion"
+    assert ends[0].removeprefix("fusion: ") in failure.message
+
+
+@pytest.mark.parametrize("known", [{}, {"Li-S": 1.9}], ids=["none", "others"])
+def test_other_training_distances_are_other_runs(tmp_path, known, monkeypatch) -> None:
+    """What is done, and what was begun; distances of other elements make no difference."""
+    run_lgps(tmp_path / "done", known)
+    again = run_lgps(tmp_path / "done", {**known, "Fe-O": 1.7})
+    assert {m.how for m in again.made} == {"already done"}
+    with pytest.raises(InputError, match=r"made with other settings: expected the same closest"):
+        run_lgps(tmp_path / "done", {"Li-S": 2.0})
+    with monkeypatch.context() as patch:
+        killed_after(5, patch)
+        with pytest.raises(KilledError):
+            run_lgps(tmp_path / "begun", known, engine=dynamics.simulate)
+    with pytest.raises(InputError, match=r"begun with other settings.*found closest = .*--force"):
+        run_lgps(tmp_path / "begun", {"Li-S": 2.0})
+    if known:
+        with pytest.raises(InputError, match=r"found closest = .* instead of None"):
+            run_lgps(tmp_path / "begun", {})
+    resumed = run_lgps(tmp_path / "begun", known)
+    assert "resumed" in {m.how for m in resumed.made}
+
+
+@pytest.mark.parametrize("ramp_ps", [0.0, 0.1])
+@pytest.mark.parametrize("engine", [our_engine, simulate_ase])
+def test_a_structure_below_the_distances_of_the_training_is_bad_input(
+    tmp_path, ramp_ps, engine
+) -> None:
+    with pytest.raises(InputError) as caught:
+        run_lgps(tmp_path, {"P-S": 2.5}, engine, ramp_ps=ramp_ps)
+    when = "0 ps into the ramp" if ramp_ps else "at 0 ps"
+    assert re.fullmatch(
+        r".*800K-r0\.h5: every run ended before its production: found fusion: "
+        rf"P-S 2\.\d\d A {when} "
+        r"\(atoms \d+ and \d+; training saw no less than 2\.50 A\); another structure, .*",
+        str(caught.value),
+    )  # fmt: skip
+    assert not files(tmp_path)
 
 
 MODEL = SimulateConfig(

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from mdbench.errors import InputError
-from mdbench.store import TrajectoryFile, check_kind, open_checked, read_result, reading
+from mdbench.stages.dataset_file import read_dataset, splits_hash
+from mdbench.store import (
+    Result,
+    TrajectoryFile,
+    check_kind,
+    open_checked,
+    read_result,
+    reading,
+)
 from mdbench.trajectory import reduced_formula
 
 
@@ -17,6 +25,8 @@ def run(path: Path) -> dict[str, Any]:
     if kind == "trajectory":
         return _trajectory_facts(path)
     result = read_result(path, kind)
+    if kind == "dataset":
+        return _dataset_facts(path, result)
     return {
         "file": str(path),
         "kind": kind,
@@ -25,6 +35,27 @@ def run(path: Path) -> dict[str, Any]:
         "settings": result.config,
         "made from": [vars(i) for i in result.inputs],
         "created": result.created,
+    }
+
+
+def _dataset_facts(path: Path, result: Result) -> dict[str, Any]:
+    content = read_dataset(path)
+    return {
+        "file": str(path),
+        "kind": "dataset",
+        "formula": reduced_formula(content.atomic_numbers),
+        "material": content.material,
+        "atoms": len(content.atomic_numbers),
+        "splits": [
+            {"split": name, "frames": len(split), "from runs": len(set(split.run.tolist()))}
+            for name, split in content.splits.items()
+        ],
+        "trajectories": [vars(source) for source in content.sources],
+        "content_hash": splits_hash(content.splits),
+        "settings": result.config,
+        "notes": content.document.get("notes", []),
+        "created": result.created,
+        "checks": "no frame in two splits",
     }
 
 

@@ -20,7 +20,9 @@ def place(folder: Path, group: Group, name: str) -> Path:
     return folder / "observables" / group.source / group.material / f"{name}{suffix}.h5"
 
 
-def already_done(target: Path, inputs: list[Input], config: Any, *, force: bool) -> bool:
+def already_done(
+    target: Path, inputs: list[Input], config: Any, *, force: bool, kind: str = "observables"
+) -> bool:
     """Whether a run folder holds this very result; another one is refused unless forced.
 
     Args:
@@ -28,11 +30,12 @@ def already_done(target: Path, inputs: list[Input], config: Any, *, force: bool)
         inputs: What it would be made from.
         config: Settings of the stage.
         force: Make it again.
+        kind: Of the file.
     """
     if force or not target.exists():
         check_output(target, force=True)
         return False
-    stored = read_result(target, "observables")
+    stored = read_result(target, kind)
     if stored.config == stamp(config) and stored.inputs == inputs:
         return True
     raise InputError(

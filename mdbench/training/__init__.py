@@ -1,0 +1,1 @@
+"""Training: which frames, the loss, the loop, the checkpoint; no files but checkpoints."""

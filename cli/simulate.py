@@ -37,6 +37,7 @@ def command(
     trajectory that says so.
 
     \b
+      mdbench simulate --model schnet-small --material li3ps4 --temps 800,1000 --ps 20
       mdbench simulate --calculator chgnet --material lgps --temps 800,1000 --replicas 2 --ps 10
       mdbench simulate --calculator mymodel:make --material cell.cif --engine lammps
     """

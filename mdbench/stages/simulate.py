@@ -13,9 +13,9 @@ from mdbench.config import SimulateConfig
 from mdbench.errors import InputError
 from mdbench.md.frames import Recording
 from mdbench.md.simulate import simulate
-from mdbench.potentials.calculators import force_field
 from mdbench.potentials.materials import Material, material
-from mdbench.stages.dynamics import DynamicsReport, Engine, Job, Progress, arguments, run_jobs
+from mdbench.stages.dynamics import DynamicsReport, Engine, Job, Progress, run_jobs
+from mdbench.stages.force_fields import resolve
 from mdbench.stages.temperatures import Temperatures
 from mdbench.store import TrajectoryFile
 
@@ -39,13 +39,17 @@ def run(
         force: Make everything anew.
         progress: Called with the share done and the speed.
     """
-    if config.calculator is None:
-        raise InputError("what is to be simulated", expected="--calculator NAME", found="none")
     folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
     temperatures = Temperatures.parse(config.temps).values()
     structures = [material(name) for name in materials]
-    potential = force_field(config.calculator, arguments(config.calculator_args))
-    name = config.calculator.replace(":", ".").replace("/", "-")
+    found = resolve(
+        model=config.model,
+        calculator=config.calculator,
+        calculator_args=config.calculator_args,
+        run_folder=folder,
+        device=config.device,
+    )
+    name = found.source
     jobs = []
     for structure in structures:
         for t in temperatures:
@@ -56,12 +60,12 @@ def run(
                 target = folder / "rollouts" / name / structure.name / f"{t:g}K-r{replica}.h5"
                 jobs.append(Job(start, t, replica, target, name))
     return run_jobs(
-        potential,
+        found.force_field,
         jobs,
         config,
         Recording(stresses=True),
         engine=_engine(config.engine),
-        threads=threads,
+        threads=found.threads(threads),
         force=force,
         progress=progress,
     )

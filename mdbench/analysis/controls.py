@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbench.analysis.audit_controls import audit_controls
 from mdbench.analysis.control import Control
 from mdbench.analysis.failures import find_failures
 from mdbench.analysis.integrity import IntegrityAudit
@@ -46,6 +47,7 @@ def all_controls(seed: int = 0) -> Iterator[Control]:
     yield _unwrapping(rng)
     yield from _failures(rng)
     yield from transport_controls(rng)
+    yield from audit_controls(seed)
 
 
 def _ideal_gas(rng: np.random.Generator) -> Control:

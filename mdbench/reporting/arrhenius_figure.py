@@ -49,6 +49,7 @@ class ArrheniusCurves:
         high: (n_line,) mS/cm, upper limit.
         at_k: Temperature that the line is drawn to.
         at: Conductivity there, mS/cm; None without a line.
+        ended_k: Temperatures without a point, K: all runs ended early.
     """
 
     label: str
@@ -60,6 +61,12 @@ class ArrheniusCurves:
     high: FloatArray | None
     at_k: float
     at: Estimate | None
+    ended_k: tuple[float, ...] = ()
+
+    @property
+    def simulated_k(self) -> list[float]:
+        """All temperatures, K, ascending."""
+        return sorted([*self.temperatures_k.tolist(), *self.ended_k])
 
 
 def arrhenius_figure(sides: Sequence[ArrheniusCurves]) -> Figure:
@@ -110,6 +117,10 @@ def _side(axes: Axes, side: ArrheniusCurves, number: int, shift: float) -> Line2
     if side.at is not None:
         _point(axes, 1000.0 / side.at_k + shift, side.at, {**style, "markersize": 5.5})
         label += "\n" + stated(side.at, rf"\sigma({side.at_k:g}\,\mathrm{{K}})")
+    if not side.conductivity:
+        label, marker = f"{label}\nno value: all runs ended early", "none"
+    elif side.ended_k:
+        label += "\n" + short(f"ended early at {', '.join(f'{t:g}' for t in side.ended_k)} K")
     dash: Any = "-" if line is not None else "none"
     return Line2D([], [], color=color, marker=marker, markersize=4.0, linestyle=dash, label=label)
 
@@ -179,7 +190,7 @@ def _logarithms(values: Iterable[float | None]) -> list[float]:
 
 
 def _inverse_limits(sides: Sequence[ArrheniusCurves]) -> tuple[float, float]:
-    inverse = [1000.0 / float(t) for side in sides for t in side.temperatures_k]
+    inverse = [1000.0 / t for side in sides for t in side.simulated_k]
     inverse += [1000.0 / side.at_k for side in sides if side.at is not None]
     margin = 0.05 * (max(inverse) - min(inverse)) or 0.2 * max(inverse)
     return min(inverse) - margin, max(inverse) + margin
@@ -189,7 +200,7 @@ def _kelvin_axis(axes: Axes, sides: Sequence[ArrheniusCurves]) -> None:
     """Temperatures above the frame: where conductivities stand, then round ones where is room."""
     left, right = axes.get_xlim()
     known = [side.at_k for side in sides if side.at is not None]
-    simulated = sorted({float(t) for side in sides for t in side.temperatures_k})
+    simulated = sorted({t for side in sides for t in side.simulated_k})
     known += [simulated[0], simulated[-1], *simulated]
     chosen: list[float] = []
     for kelvin in (*known, *_ROUND_K):

@@ -77,6 +77,7 @@ class ConductivityRow:
         conductivity: Tracer (Nernst–Einstein), mS/cm.
         collective: Of the collective displacement, mS/cm; None where it is not stored.
         haven_ratio: None where it is not stored.
+        ended_early: All runs ended early, and nothing is resolved.
     """
 
     temperature_k: float
@@ -84,6 +85,7 @@ class ConductivityRow:
     conductivity: Estimate
     collective: Estimate | None = None
     haven_ratio: Estimate | None = None
+    ended_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,13 @@ class ConductivityComparison:
 
     Attributes:
         reference: Name of the reference.
-        ratios: Where they are taken, ratio, and p of no difference; None at a bound.
+        ratios: Where they are taken, ratio, and p of no difference, None at a bound; empty where
+            all runs of the model ended early.
         energy_difference: Activation energy less that of the reference, eV; None where unknown.
         p_value: Of no difference at all; None where everything is a bound.
         resolved: Whether they differ.
-        failure_mode: `frozen` where the reference diffuses and the model does not; else None.
+        failure_mode: `frozen` where the reference diffuses and the model does not, `ended early`
+            where no run of the model reaches its end; else None.
     """
 
     reference: str
@@ -151,7 +155,7 @@ class ConductivitySection:
         file: Name of the result file within the run folder.
         material: Name of the material.
         source: Where the trajectories come from.
-        n_runs: Number of trajectories at all temperatures.
+        n_runs: Number of trajectories at all temperatures that were analyzed.
         skip_ps: Equilibration left out of each run.
         synthetic: The data were made up, by themselves or by their label.
         figure: PNG image.
@@ -232,6 +236,8 @@ def conductivity_html(s: ConductivitySection) -> str:
 
 def conductivity_result(s: ConductivitySection) -> str:
     """Conductivity at the temperature of interest in a few words."""
+    if all(row.ended_early for row in s.temperatures):
+        return "no value: ended early"
     if s.line is None:
         return "no Arrhenius line"
     return _stated(f"σ({s.line.at_k:g} K)", s.line.conductivity)
@@ -241,6 +247,9 @@ def _by_temperature(s: ConductivitySection) -> str:
     head = ("T (K)", "D (cm²/s)", "σ tracer (mS/cm)", "σ collective (mS/cm)", "Haven ratio")
     rows = []
     for row in s.temperatures:
+        if row.ended_early:
+            rows.append((f"{row.temperature_k:g}", "ended early", *["–"] * 3))
+            continue
         known = (row.diffusivity, row.conductivity, row.collective, row.haven_ratio)
         cells = ["–" if quantity is None else text(_in_one(quantity)) for quantity in known]
         rows.append((f"{row.temperature_k:g}", *cells))
@@ -267,9 +276,12 @@ def _line_rows(line: ArrheniusFacts) -> list[tuple[str, Estimate]]:
 
 
 def _comparison(found: ConductivityComparison) -> str:
+    mode = "" if found.failure_mode is None else f"; {text(found.failure_mode)}"
+    if not found.ratios:
+        verdict = '<strong class="verdict">no value</strong>'
+        return f"<p>{verdict} to hold against {text(found.reference)}{mode}.</p>"
     p = "" if found.p_value is None else f" (p = {plain_number(found.p_value)})"
     verdict = "different" if found.resolved else "no difference resolved"
-    mode = "" if found.failure_mode is None else f"; {text(found.failure_mode)}"
     rows = [
         (text(where), *_limits(ratio), "–" if p_value is None else plain_number(p_value))
         for where, ratio, p_value in found.ratios

@@ -5,17 +5,14 @@ What a file lacks or has of a wrong kind raises KeyError, TypeError or ValueErro
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mdbench.reporting.figures import STYLE
+from mdbench.reporting.figures import png
 from mdbench.reporting.transport_figures import (
     ArrheniusCurves,
     MsdCurves,
@@ -57,7 +54,7 @@ def msd_section(name: str, result: Result) -> MsdSection:
         n_frames=sum(int(run["n_frames"]) for run in runs),
         skip_ps=[float(run["skip_ps"]) for run in runs],
         synthetic=_synthetic(known),
-        figure=_png(msd_figure(_msd_curves(result))),
+        figure=png(msd_figure(_msd_curves(result))),
         species=str(document["species"]),
         diffusivity=_estimate(document["diffusivity"]),
         along_cell=_three(document["along_cell_vectors"]),
@@ -88,7 +85,8 @@ def conductivity_section(
     known = result.attributes
     document = _mapping(known["document"])
     points = [_mapping(point) for point in _list(document["temperatures"])]
-    if not points:
+    rows = [_row(point) for point in points] + [_ended(t) for t in _ended_k(document)]
+    if not rows:
         raise ValueError("no temperatures")
     settings = _mapping(document["settings"])
     line, paper = document["arrhenius"], document.get("paper")
@@ -100,12 +98,12 @@ def conductivity_section(
         n_runs=sum(int(point["n_runs"]) for point in points),
         skip_ps=[float(x) for skips in _mapping(settings["skip_ps"]).values() for x in skips],
         synthetic=_synthetic(known),
-        figure=_png(arrhenius_figure([_arrhenius_curves(side) for side in (*beside, result)])),
+        figure=png(arrhenius_figure([_arrhenius_curves(side) for side in (*beside, result)])),
         species=str(document["species"]),
         charge=float(document["charge"]),
-        temperatures=[_row(point) for point in points],
+        temperatures=sorted(rows, key=lambda row: row.temperature_k),
         line=None if line is None else _line(_mapping(line)),
-        recipe=None if paper is None else _recipe(_mapping(paper)),
+        recipe=None if paper is None or not points else _recipe(_mapping(paper)),
         comparison=None if comparison is None else _comparison(_mapping(comparison)),
         warnings=[str(warning) for warning in _list(document["warnings"])],
         settings=settings,
@@ -172,20 +170,33 @@ def _arrhenius_curves(result: Result) -> ArrheniusCurves:
         high=columns["high"],
         at_k=_positive(at_k),
         at=at,
+        ended_k=tuple(_ended_k(document)),
     )
 
 
 def _row(point: Mapping[str, Any]) -> ConductivityRow:
-    others = {
-        field: None if key not in point else _estimate(point[key])
-        for field, key in (("collective", "collective_conductivity"), ("haven_ratio",) * 2)
-    }
+    collective, haven_ratio = (
+        None if key not in point else _estimate(point[key])
+        for key in ("collective_conductivity", "haven_ratio")
+    )
     return ConductivityRow(
         temperature_k=_positive(point["temperature_k"]),
         diffusivity=_estimate(point["diffusivity"]),
         conductivity=_estimate(point["conductivity"]),
-        **others,
+        collective=collective,
+        haven_ratio=haven_ratio,
     )
+
+
+def _ended_k(document: Mapping[str, Any]) -> list[float]:
+    """Temperatures at which all runs ended early, K."""
+    stored = _list(document.get("ended_early", []))
+    return [_positive(_mapping(one)["temperature_k"]) for one in stored]
+
+
+def _ended(temperature_k: float) -> ConductivityRow:
+    d, sigma = (Estimate(None, None, None, unit) for unit in ("cm^2/s", "mS/cm"))
+    return ConductivityRow(temperature_k, d, sigma, ended_early=True)
 
 
 def _line(found: Mapping[str, Any]) -> ArrheniusFacts:
@@ -291,10 +302,3 @@ def _list(stored: Any) -> Sequence[Any]:
 
 def _synthetic(known: Mapping[str, Any]) -> bool:
     return any("synthetic" in str(known[key]).lower() for key in ("source", "label", "potential"))
-
-
-def _png(figure: Figure) -> bytes:
-    image = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(image, format="png", dpi=200)
-    return image.getvalue()

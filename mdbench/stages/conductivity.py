@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mdbench.analysis.arrhenius import ArrheniusFit
 from mdbench.analysis.conductivity import (
     charge_of,
     charge_warnings,
 )
 from mdbench.config import ConductivityConfig
-from mdbench.errors import InputError
-from mdbench.stages.conductivity_against import ConductivityResult, held_against
+from mdbench.errors import InputError, located
+from mdbench.stages.conductivity_against import ConductivityResult, Ended, held_against
 from mdbench.stages.conductivity_line import (
+    Extrapolation,
+    Point,
     extrapolated,
     extrapolated_without_errors,
     fitted_line,
@@ -27,11 +30,12 @@ from mdbench.stages.conductivity_line import (
     usual_recipe,
 )
 from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
-from mdbench.stages.motion import Progress
+from mdbench.stages.motion import Progress, ions_of
 from mdbench.stages.outputs import one_group, select
 from mdbench.stages.runs import Group, grouped, same_temperature
 from mdbench.stages.temperatures import selected
-from mdbench.stages.transport import EndedEarlyError, transport
+from mdbench.stages.transport import EndedEarlyError, Transport, synthetic, transport
+from mdbench.store import TrajectoryFile
 
 
 @dataclass
@@ -160,7 +164,16 @@ def _references(
     _check_temperatures(groups)
     if config.temps is not None:
         groups = selected(groups, config.temps)
-    return [_result(members, config, [], progress) for members in _by_material(groups)]
+    found = [_result(members, config, [], progress) for members in _by_material(groups)]
+    for reference in found:
+        if not reference.points:
+            raise InputError(
+                "nothing to hold against",
+                where=reference.name,
+                expected="a run of the reference that reaches its end",
+                found=reference.ended[0].reasons[0],
+            )
+    return found
 
 
 def _result(
@@ -170,52 +183,19 @@ def _result(
     progress: Progress | None,
 ) -> ConductivityResult:
     """All temperatures of one source and material."""
-    found, broken = [], []
+    found: list[Transport] = []
+    ended: list[Ended] = []
     for group in members:
         try:
             found.append(transport(group, config, progress))
         except EndedEarlyError as error:
-            broken.append(str(error))
-    if not found:
-        raise InputError(broken[0])
-    species = found[0].species
-    for one in found:
-        if one.species != species:
-            raise InputError(
-                "another mobile species",
-                where=one.runs[0].path,
-                expected=f"{species}, as in {found[0].runs[0].path}",
-                found=one.species,
-                remedy="--mobile settles it",
-            )
+            assert group.temperature_k is not None
+            ended.append(Ended(group.temperature_k, error.reasons))
+    species, n_atoms = _ions(members, found, config)
     charge = charge_of(species, _stated_charge(config.charge, species))
     points = tuple(point_of(one, charge) for one in found)
-    warnings = [
-        f"{p.temperature_k:g} K: {n}" for p in points for n in p.transport.diffusion.warnings
-    ]
-    warnings += broken
-    warnings += [
-        f"{p.temperature_k:g} K: left out: {line}" for p in points for line in p.transport.left_out
-    ]
-    warnings += charge_warnings(found[0].runs[0].n_atoms, species, charge)
-    warnings += [n for n in found[0].notes if n.startswith("synthetic")]
-    warnings += [n for one in found for n in one.notes if ": temperature" in n]
-    fit, extrapolation = None, None
-    if config.estimator == "gls":
-        fit, lines = fitted_line(points, config)
-        warnings += lines
-        if fit is not None:
-            extrapolation = extrapolated(fit, points, charge, config.at_k)
-            warnings += line_warnings(fit, points, config.at_k)
-    else:
-        extrapolation = extrapolated_without_errors(points, charge, config.at_k)
-        if extrapolation is None:
-            warnings.append(no_line(points, config.at_k))
-        else:
-            known = [p.temperature_k for p in points]
-            warnings += two_temperatures(known)
-            warnings += transition_warnings(points, known, config.at_k)
-    if extrapolation is None and config.at is not None:
+    fit, extrapolation, lines = _line(points, charge, config)
+    if extrapolation is None and config.at is not None and not ended:
         raise InputError(
             f"--at {config.at:g}",
             where=f"{members[0].source}: {members[0].material}",
@@ -223,16 +203,77 @@ def _result(
             found=f"{sum(p.diffusivity.resolved for p in points)}",
             remedy="more temperatures, or longer runs",
         )
-    return ConductivityResult(
-        group=members[0],
+    warnings = _warnings(points, ended)
+    warnings += charge_warnings(n_atoms, species, charge)
+    warnings += synthetic(members[0])
+    warnings += [n for one in found for n in one.notes if ": temperature" in n]
+    result = ConductivityResult(
+        groups=tuple(members),
+        species=species,
+        n_atoms=n_atoms,
         points=points,
+        ended=tuple(ended),
         charge=charge,
         extrapolation=extrapolation,
         fit=fit,
         paper=usual_recipe(points, charge, config.at_k) if config.paper else None,
-        against=held_against(members[0], points, fit, references, config) if references else None,
-        warnings=tuple(dict.fromkeys(warnings)),
+        against=None,
+        warnings=tuple(dict.fromkeys([*warnings, *lines])),
     )
+    if not references:
+        return result
+    return replace(result, against=held_against(result, references, config))
+
+
+def _ions(
+    members: Sequence[Group], found: Sequence[Transport], config: ConductivityConfig
+) -> tuple[str, Mapping[str, int]]:
+    """The mobile ions, of one element at all temperatures, and the number of atoms by element."""
+    if not found:
+        path = members[0].paths[0]
+        with TrajectoryFile(path) as file, located(path):
+            return ions_of(file, config.mobile)
+    first = found[0].runs[0]
+    for one in found:
+        if one.species != found[0].species:
+            raise InputError(
+                "another mobile species",
+                where=one.runs[0].path,
+                expected=f"{found[0].species}, as in {first.path}",
+                found=one.species,
+                remedy="--mobile settles it",
+            )
+    return found[0].species, first.n_atoms
+
+
+def _line(
+    points: Sequence[Point], charge: float, config: ConductivityConfig
+) -> tuple[ArrheniusFit | None, Extrapolation | None, list[str]]:
+    """The line with its errors, what it says at `--at`, and what there is to say about it."""
+    if not points:
+        return None, None, []
+    if config.estimator == "gls":
+        fit, lines = fitted_line(points, config)
+        if fit is None:
+            return None, None, lines
+        lines += line_warnings(fit, points, config.at_k)
+        return fit, extrapolated(fit, points, charge, config.at_k), lines
+    extrapolation = extrapolated_without_errors(points, charge, config.at_k)
+    if extrapolation is None:
+        return None, None, [no_line(points, config.at_k)]
+    known = [p.temperature_k for p in points]
+    lines = two_temperatures(known) + transition_warnings(points, known, config.at_k)
+    return None, extrapolation, lines
+
+
+def _warnings(points: Sequence[Point], ended: Sequence[Ended]) -> list[str]:
+    """What is odd at single temperatures."""
+    lines = [f"{p.temperature_k:g} K: {n}" for p in points for n in p.transport.diffusion.warnings]
+    lines += [one.warning for one in ended]
+    lines += [
+        f"{p.temperature_k:g} K: left out: {line}" for p in points for line in p.transport.left_out
+    ]
+    return lines
 
 
 def _stated_charge(text: str | None, species: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ from mdbench.config import ConductivityConfig
 from mdbench.errors import InputError
 from mdbench.stages.conductivity_line import Extrapolation, Point
 from mdbench.stages.runs import Group, same_temperature
+from mdbench.store import Input, input_of
+
+#: The comparison of a model without a diffusivity.
+_NOTHING = PairedComparison((), None, None, None, None, None)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Against:
 
     Attributes:
         reference: Name of the reference.
-        paired: Over the temperatures that both have.
+        paired: Over the temperatures that both have; without ratios where all runs of the model
+            ended early.
         extrapolated: At `at_k` on both lines; None without two lines.
     """
 
@@ -48,6 +53,13 @@ class Against:
             if ratio.p_value is None and ratio.direction == "lower"
         ]
 
+    @property
+    def failure_mode(self) -> str | None:
+        """`ended early` without anything to compare, `frozen` where only the reference diffuses."""
+        if not self.paired.ratios:
+            return "ended early"
+        return "frozen" if self.frozen_k else None
+
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         paired = self.paired
@@ -61,8 +73,28 @@ class Against:
             "p": self.p_value,
             "resolved": paired.resolved,
             "at": None if self.extrapolated is None else ratio_json(self.extrapolated),
-            "failure_mode": "frozen" if self.frozen_k else None,
+            "failure_mode": self.failure_mode,
         }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A temperature at which all runs ended early.
+
+    Attributes:
+        temperature_k: K.
+        reasons: Why each run ended.
+    """
+
+    temperature_k: float
+    reasons: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """All of it in one line."""
+        first, *others = self.reasons
+        runs = f"all {1 + len(others)} runs ended early, the first" if others else "ended early"
+        return f"{self.temperature_k:g} K: {runs}: {first}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +102,11 @@ class ConductivityResult:
     """One source and material.
 
     Attributes:
-        group: Its first group of replicas, which names source and material.
-        points: By temperature.
+        groups: Its replicas by temperature.
+        species: Symbol of the mobile ions.
+        n_atoms: Number of atoms of each element.
+        points: By temperature, where a run reaches its end.
+        ended: The other temperatures.
         charge: e, of the mobile ion.
         extrapolation: None with fewer than two temperatures resolved.
         fit: The line with its errors; None without one, or by another estimator.
@@ -80,8 +115,11 @@ class ConductivityResult:
         warnings: What the reader should know.
     """
 
-    group: Group
+    groups: tuple[Group, ...]
+    species: str
+    n_atoms: Mapping[str, int]
     points: tuple[Point, ...]
+    ended: tuple[Ended, ...]
     charge: float
     extrapolation: Extrapolation | None
     fit: ArrheniusFit | None
@@ -90,40 +128,62 @@ class ConductivityResult:
     warnings: tuple[str, ...]
 
     @property
+    def group(self) -> Group:
+        """The first group of replicas, which names source and material."""
+        return self.groups[0]
+
+    @property
     def name(self) -> str:
         """Source and material."""
         return f"{self.group.source}: {self.group.material}"
 
+    @property
+    def inputs(self) -> list[Input]:
+        """The files, also those of runs that ended early."""
+        return [input_of(path, "trajectory") for group in self.groups for path in group.paths]
+
 
 def held_against(
-    group: Group,
-    points: Sequence[Point],
-    fit: ArrheniusFit | None,
+    result: ConductivityResult,
     references: Sequence[ConductivityResult],
     config: ConductivityConfig,
 ) -> Against:
     """Holds a material's diffusivities against those of the reference of the same material."""
-    atoms = points[0].transport.runs[0].n_atoms
-    named = [r for r in references if r.group.material == group.material]
-    alike = [r for r in references if r.points[0].transport.runs[0].n_atoms == atoms]
+    named = [r for r in references if r.group.material == result.group.material]
+    alike = [r for r in references if r.n_atoms == result.n_atoms]
     chosen = next((c for c in (named, alike) if len(c) == 1), None)
     if chosen is None:
         raise InputError(
-            f"{group.source}: {group.material}: no reference, or several",
+            f"{result.name}: no reference, or several",
             expected="--against runs of the same material",
             found="; ".join(r.name for r in references),
         )
     reference = chosen[0]
-    ours = {p.temperature_k: p.diffusivity for p in points}
+    if _all_ended(result, reference):
+        return Against(reference.name, _NOTHING, None)
+    ours = {p.temperature_k: p.diffusivity for p in result.points}
     theirs = {_paired(p.temperature_k, ours): p.diffusivity for p in reference.points}
-    lines = fit is not None and reference.fit is not None
+    fit, other = result.fit, reference.fit
     return Against(
         reference=reference.name,
         paired=compare_temperatures(ours, theirs),
-        extrapolated=compare_extrapolated(fit, reference.fit, config.at_k)
-        if lines and fit is not None and reference.fit is not None
+        extrapolated=compare_extrapolated(fit, other, config.at_k)
+        if fit is not None and other is not None
         else None,
     )
+
+
+def _all_ended(result: ConductivityResult, reference: ConductivityResult) -> bool:
+    """Whether the runs ended early at all temperatures that the reference has, or at all."""
+    if not result.points:
+        return True
+    known = [p.temperature_k for p in reference.points]
+
+    def shared(temperatures_k: Iterable[float]) -> bool:
+        return any(same_temperature(a, b) for a in temperatures_k for b in known)
+
+    ended = shared(e.temperature_k for e in result.ended)
+    return ended and not shared(p.temperature_k for p in result.points)
 
 
 def _paired(temperature_k: float, known: Iterable[float]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mdbench.config import ConductivityConfig, stamp
 from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
-from mdbench.stages.conductivity_against import Against, ConductivityResult
+from mdbench.stages.conductivity_against import Against, ConductivityResult, Ended
 from mdbench.stages.conductivity_line import Extrapolation, Point
 from mdbench.stages.outputs import already_done
 from mdbench.stats import Estimate
@@ -24,7 +24,7 @@ def result_json(result: ConductivityResult, config: ConductivityConfig) -> dict[
     document: dict[str, Any] = {
         "source": result.group.source,
         "material": result.group.material,
-        "species": result.points[0].transport.species,
+        "species": result.species,
         "charge": result.charge,
         "temperatures": [
             {
@@ -39,6 +39,10 @@ def result_json(result: ConductivityResult, config: ConductivityConfig) -> dict[
             }
             for p in result.points
         ],
+        "ended_early": [
+            {"temperature_k": one.temperature_k, "reasons": list(one.reasons)}
+            for one in result.ended
+        ],
         "arrhenius": None if result.extrapolation is None else result.extrapolation.as_json(),
         "goodness_p": None if fit is None or fit.goodness is None else fit.goodness.p_value,
         "curvature_p": None if fit is None or fit.curvature is None else fit.curvature.p_value,
@@ -46,7 +50,7 @@ def result_json(result: ConductivityResult, config: ConductivityConfig) -> dict[
         "settings": {
             **stamp(config),
             "at": config.at_k,
-            "mobile": result.points[0].transport.species,
+            "mobile": result.species,
             "skip_ps": {
                 f"{p.temperature_k:g}": [run.skip_ps for run in p.transport.runs]
                 for p in result.points
@@ -62,20 +66,32 @@ def result_json(result: ConductivityResult, config: ConductivityConfig) -> dict[
 
 def result_text(result: ConductivityResult) -> str:
     """One source and material as tables."""
-    species = result.points[0].transport.species
-    rows: list[list[Cell]] = []
-    for p in result.points:
-        d, sigma = quantity(p.diffusivity), quantity(p.conductivity)
-        rows.append([f"{p.temperature_k:g}", *d[:3], *sigma[:3], quantity(p.collective)[0]])
-    header = ("T (K)", "D (cm^2/s)", "low", "high", "sigma (mS/cm)", "low", "high", "collective")
-    lines = [f"{result.name}, {species} of charge {result.charge:+g}", text_table(header, rows)]
+    lines = [f"{result.name}, {result.species} of charge {result.charge:+g}", _table_text(result)]
     if result.extrapolation is not None:
         lines.append(_extrapolation_text(result.extrapolation))
-    if result.paper is not None:
+    if result.paper is not None and result.points:
         lines.append(_paper_text(result.paper))
     if result.against is not None:
         lines.append(_against_text(result.against))
     return "\n".join(lines)
+
+
+def _table_text(result: ConductivityResult) -> str:
+    if not result.points:
+        return "no run reaches its end: no diffusivity"
+    rows: list[list[Cell]] = []
+    for p in _by_temperature(result):
+        if isinstance(p, Ended):
+            rows.append([f"{p.temperature_k:g}", "ended early", *[None] * 6])
+            continue
+        d, sigma = quantity(p.diffusivity), quantity(p.conductivity)
+        rows.append([f"{p.temperature_k:g}", *d[:3], *sigma[:3], quantity(p.collective)[0]])
+    header = ("T (K)", "D (cm^2/s)", "low", "high", "sigma (mS/cm)", "low", "high", "collective")
+    return text_table(header, rows)
+
+
+def _by_temperature(result: ConductivityResult) -> list[Point | Ended]:
+    return sorted([*result.points, *result.ended], key=lambda one: one.temperature_k)
 
 
 def _extrapolation_text(line: Extrapolation) -> str:
@@ -107,6 +123,8 @@ def _paper_text(paper: dict[str, Any]) -> str:
 
 
 def _against_text(found: Against) -> str:
+    if not found.paired.ratios:
+        return f"nothing to hold against {found.reference}: {found.failure_mode}"
     rows: list[list[Cell]] = []
     for ratio in found.paired.ratios:
         p = None if ratio.p_value is None else f"{ratio.p_value:.2g}"
@@ -136,7 +154,7 @@ def store(
 ) -> bool:
     """Writes a result, unless it is there already; whether it was not."""
     used = [r for r in references if result.against and r.name == result.against.reference]
-    inputs = [i for side in (result, *used) for p in side.points for i in p.transport.inputs]
+    inputs = [i for side in (result, *used) for i in side.inputs]
     if already_done(path, inputs, config, force=force):
         return False
     points = ("temperature",)
@@ -149,9 +167,9 @@ def store(
         "temperature_k": Dataset(np.array([p.temperature_k for p in result.points]), "K", points)
     }
     for name, (estimates, unit) in columns.items():
-        values = [[_nan(e.value), _nan(e.low), _nan(e.high)] for e in estimates]
+        values = np.array([[_nan(e.value), _nan(e.low), _nan(e.high)] for e in estimates])
         axes = ("temperature", "value low high")
-        datasets[name] = Dataset(np.array(values), unit, axes)
+        datasets[name] = Dataset(values.reshape(-1, 3), unit, axes)
     group = result.group
     write_result(
         path,
@@ -190,14 +208,17 @@ def _nan(value: float | None) -> float:
 
 
 def write_table(path: Path, results: Sequence[ConductivityResult]) -> None:
-    """Writes one row per temperature as CSV."""
+    """Writes one row per temperature as CSV, without values where all runs ended early."""
     names = ("diffusivity", "conductivity", "collective")
     header = ["source", "material", "temperature_k"]
     header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
     rows: list[list[Cell]] = []
     for result in results:
-        for p in result.points:
+        for p in _by_temperature(result):
             row: list[Cell] = [result.group.source, result.group.material, p.temperature_k]
+            if isinstance(p, Ended):
+                rows.append([*row, *[None] * (len(header) - len(row))])
+                continue
             for estimate in (p.diffusivity, p.conductivity, p.collective):
                 row += [estimate.value, estimate.low, estimate.high]
             rows.append(row)
@@ -228,6 +249,7 @@ def draw(
                 high=None if line is None else line.line[:, 2],
                 at_k=300.0 if line is None else line.at_k,
                 at=None if line is None else line.conductivity,
+                ended_k=tuple(one.temperature_k for one in result.ended),
             )
         )
     save(arrhenius_figure(sides), path)

@@ -67,14 +67,7 @@ def read_motion(
     with TrajectoryFile(path) as file, located(path):
         check_times(file.times_ps)
         numbers = file.atomic_numbers
-        species = mobile_species(numbers, mobile or file.provenance.mobile)
-        if species is None:
-            raise InputError(
-                "no mobile species",
-                expected=f"one of {', '.join(MOBILE_SPECIES)}",
-                found=", ".join(sorted({chemical_symbols[z] for z in numbers})),
-                remedy="--mobile names it",
-            )
+        species, counts = ions_of(file, mobile)
         if not file.pbc.all():
             raise InputError("not periodic", expected="a crystal, periodic in all directions")
         first, skipped = first_frame(file, skip_ps)
@@ -91,7 +84,6 @@ def read_motion(
             drift=drift,
             species=species,
         )
-        counts = {chemical_symbols[z]: int((numbers == z).sum()) for z in np.unique(numbers)}
         return RunMotion(
             path=path,
             motion=motion,
@@ -107,6 +99,26 @@ def read_motion(
             skip_ps=skipped,
             provenance=file.provenance,
         )
+
+
+def ions_of(file: TrajectoryFile, mobile: str | None = None) -> tuple[str, dict[str, int]]:
+    """Symbol of the mobile ions, and the number of atoms of each element.
+
+    Args:
+        file: A trajectory.
+        mobile: Symbol of the mobile ion; by default the file's, else by rule.
+    """
+    numbers = file.atomic_numbers
+    counts = {chemical_symbols[z]: int((numbers == z).sum()) for z in np.unique(numbers)}
+    species = mobile_species(numbers, mobile or file.provenance.mobile)
+    if species is None:
+        raise InputError(
+            "no mobile species",
+            expected=f"one of {', '.join(MOBILE_SPECIES)}",
+            found=", ".join(sorted(counts)),
+            remedy="--mobile names it",
+        )
+    return species, counts
 
 
 def _read(

@@ -72,10 +72,10 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
             found=f"{config.wanted:g}",
         )
     report = PlanReport(config)
+    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
     if files:
         paths = expand(files)
     else:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
         paths = sorted(folder.glob("observables/*/*/conductivity.h5"))
         report.notes.append(f"run folder {folder}: {len(paths)} result(s) of conductivity")
         if not paths:
@@ -85,7 +85,8 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
                 remedy=f"`mdbench conductivity --run {folder}` first",
             )
     for path in paths:
-        known = read_result(path, "observables").attributes
+        result = read_result(path, "observables")
+        known = result.attributes
         if known.get("observable") != "conductivity":
             raise InputError(
                 "wrong observable",
@@ -93,7 +94,12 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
                 expected="a result of `mdbench conductivity`",
                 found=str(known.get("observable")),
             )
-        report.results.append(_plan_of(path, read_result(path, "observables"), config))
+        if known.get("pilot") == [] and not files:
+            report.notes.append(f"{path}: left out: no run reaches its end")
+            continue
+        report.results.append(_plan_of(path, result, config))
+    if not report.results:
+        raise InputError("nothing to plan from", where=folder, found="no run that reaches its end")
     return report
 
 
@@ -106,6 +112,13 @@ def _plan_of(path: Path, result: Result, config: PlanConfig) -> MaterialPlan:
         raise InputError(
             "damaged result", where=path, found=f"{type(error).__name__} {error}"
         ) from error
+    if not pilot:
+        raise InputError(
+            "nothing to plan from",
+            where=path,
+            expected="a pilot with runs that reach their end",
+            found="none: all ended early",
+        )
     try:
         found = plan(pilot, config.wanted, config.at, run_ps=config.ps)
     except InputError as error:

@@ -32,7 +32,21 @@ _MOST_LAGS = 10_000
 
 
 class EndedEarlyError(InputError):
-    """All runs of a group ended before there was anything to analyze."""
+    """All runs of a group ended before there was anything to analyze.
+
+    Args:
+        group: The runs.
+        reasons: Why each of them ended.
+    """
+
+    def __init__(self, group: Group, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "nothing to analyze",
+            where=group.name,
+            expected="a run that reaches its end",
+            found=reasons[0],
+        )
+        self.reasons = tuple(reasons)
 
 
 @dataclass(frozen=True)
@@ -87,9 +101,7 @@ class Transport:
     def notes(self) -> list[str]:
         """What the reader should know: of the analysis, then of the files."""
         lines = [*self.diffusion.warnings, *(f"left out: {line}" for line in self.left_out)]
-        known = self.group.provenance
-        if known.potential and "synthetic" in known.potential:
-            lines.append(f"synthetic data: {known.potential}")
+        lines += synthetic(self.group)
         for run in self.runs:
             lines += [
                 f"{run.path.name}: {note}"
@@ -122,12 +134,7 @@ def transport(group: Group, config: MsdConfig, progress: Progress | None = None)
     left_out = _ended_early(group.paths, config)
     paths = [path for path in group.paths if path not in left_out]
     if not paths:
-        raise EndedEarlyError(
-            "nothing to analyze",
-            where=group.name,
-            expected="a run that reaches its end",
-            found=next(iter(left_out.values())),
-        )
+        raise EndedEarlyError(group, list(left_out.values()))
     runs = [
         read_motion(
             path,
@@ -157,6 +164,12 @@ def transport(group: Group, config: MsdConfig, progress: Progress | None = None)
         left_out=tuple(left_out.values()),
         config=config,
     )
+
+
+def synthetic(group: Group) -> list[str]:
+    """A line on data that were made up; none on others."""
+    potential = group.provenance.potential
+    return [f"synthetic data: {potential}"] if potential and "synthetic" in potential else []
 
 
 def analyzer_estimate(runs: Sequence[RunMotion], smoothing: str) -> Estimate:

@@ -260,6 +260,29 @@ def test_nothing_to_show_at_all_is_drawn():
     drawn(arrhenius_figure([replace(side, conductivity=(BALLISTIC,), **NO_LINE)]))
 
 
+def test_temperatures_at_which_all_runs_ended_early():
+    """They widen the axis, have no point, and are named; a side without points has no marker."""
+    known = line_of()
+    nothing = replace(known, label="schnet: li2s", temperatures_k=np.array([]), conductivity=())
+    nothing = replace(nothing, **NO_LINE, ended_k=(600.0, 1500.0))
+    alone, (left, right) = texts(arrhenius_figure([nothing])), (1000 / 1500, 1000 / 600)
+    assert "schnet: li2s\nno value: all runs ended early" in alone
+    assert "upper bound" not in alone
+    for sides in ([nothing], [known, nothing]):
+        figure = arrhenius_figure(sides)
+        drawn(figure)
+        limits = figure.axes[0].get_xlim()
+        assert limits[0] < left < right < limits[1]
+    axes, beside = figure.axes
+    n_lines = len(arrhenius_figure([known]).axes[0].lines)
+    assert len(axes.lines) == n_lines
+    handles = beside.get_legend().legend_handles
+    assert [h.get_marker() for h in handles[:2]] == ["o", "none"]
+    some = texts(arrhenius_figure([replace(known, ended_k=(1100.0, 1500.0))]))
+    assert "ended early at 1100, 1500 K" in some
+    assert "no value" not in some
+
+
 def test_lines_without_errors():
     side = line_of()
     nothing = np.full(40, np.nan)

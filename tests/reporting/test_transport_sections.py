@@ -1,4 +1,6 @@
 import copy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +218,55 @@ def test_conductivity_without_line_recipe_and_reference():
         assert absent not in words
 
 
+ENDED = [{"temperature_k": t, "reasons": ["r0.h5: exploded"]} for t in (1200.0, 900.0)]
+NOTHING = {
+    "reference": "reference: li2s",
+    "temperatures": [],
+    **dict.fromkeys(("ratio", "energy_difference", "p", "at")),
+    "resolved": False,
+    "failure_mode": "ended early",
+}
+
+
+def test_no_run_of_a_model_reaches_its_end():
+    settings = {"at": 300.0, "skip_ps": {}}
+    paper = {"recipe": "smoothed=False", "temperatures": [], "arrhenius": None}
+    result = conductivity_result(
+        temperatures=[], ended_early=ENDED, arrhenius=None, comparison=NOTHING, paper=paper,
+        settings=settings, warnings=["900 K: ended early: r0.h5: exploded"],
+    )  # fmt: skip
+    section = conductivity_section("c.h5", result, [conductivity_result("reference")])
+    assert section.figure.startswith(PNG)
+    words = outline(section).words
+    for expected in (
+        "li2s schnet 900–1200 0 – – no value: ended early",
+        "900 ended early – – – 1200 ended early – – –",
+        "900 K: ended early: r0.h5: exploded",
+        "no value to hold against reference: li2s; ended early.",
+    ):
+        assert expected in words
+    for absent in ("no difference", "D over", "recipe", "activation energy"):
+        assert absent not in words
+    assert conductivity_section("c.h5", result).figure.startswith(PNG)
+
+
+def test_some_temperatures_of_a_model_ended_early():
+    found = conductivity_section("c.h5", conductivity_result(ended_early=ENDED))
+    words = outline(found).words
+    assert "li2s schnet 800–1200 5 – 12.5, 15 σ(300 K) 0.653" in words
+    known = [(row.temperature_k, row.ended_early) for row in found.temperatures]
+    assert known == [(800.0, False), (900.0, True), (1000.0, False), (1200.0, True)]
+    without = conductivity_section("c.h5", conductivity_result())
+    assert found.figure != without.figure
+
+
+@pytest.mark.parametrize("ended", ([], None, [900.0], [{}], [{"temperature_k": 0.0}]))
+def test_no_temperatures_at_all_are_damage(ended):
+    result = conductivity_result(temperatures=[], ended_early=ended)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        conductivity_section("c.h5", result)
+
+
 @pytest.mark.parametrize(
     "make, build, key",
     (
@@ -285,12 +336,16 @@ def places(value, found=()):
 
 
 @pytest.mark.parametrize(
-    "make, build", ((msd_result, msd_section), (conductivity_result, conductivity_section))
+    "make, build",
+    (
+        (msd_result, msd_section),
+        (partial(conductivity_result, ended_early=ENDED), conductivity_section),
+    ),
 )
 @pytest.mark.parametrize("damage", (None, [], "text", {}, float("nan")))
 def test_damage_is_told_before_the_page_is_made(make, build, damage, monkeypatch):
     """Either one of three errors, or a section that can be shown."""
-    for name in ("_png", "msd_figure", "arrhenius_figure"):
+    for name in ("png", "msd_figure", "arrhenius_figure"):
         monkeypatch.setattr(f"mdbench.reporting.transport_sections.{name}", lambda _: PNG)
     whole = make()
     refused = []
@@ -354,14 +409,26 @@ def test_what_the_stages_write_is_shown(tmp_path):
             write_trajectory(paths[-1], run)
     paths = sides["model"]
     msd.run(paths[:1], MsdConfig(), output=tmp_path / "msd.h5")
+    rng = np.random.default_rng(9)
+    broken = tmp_path / "broken.h5"
+    ended = ion_conductor(HoppingModel(), 10, rng, temperature_k=800.0)
+    provenance = replace(ended.provenance, end_reason="exploded", label="broken")
+    write_trajectory(broken, replace(ended, provenance=provenance))
     config = ConductivityConfig(paper=True)
-    conductivity.run(paths, config, references=sides["reference"], output=tmp_path / "c.h5")
-    diffusing, conducting = (read_result(tmp_path / n, "observables") for n in ("msd.h5", "c.h5"))
+    for name, files in (("c.h5", paths), ("e.h5", [broken])):
+        conductivity.run(files, config, references=sides["reference"], output=tmp_path / name)
+    diffusing, conducting, failed = (
+        read_result(tmp_path / name, "observables") for name in ("msd.h5", "c.h5", "e.h5")
+    )
     found = outline(
-        msd_section("msd.h5", diffusing), conductivity_section("c.h5", conducting, [conducting])
+        msd_section("msd.h5", diffusing),
+        conductivity_section("c.h5", conducting, [conducting]),
+        conductivity_section("e.h5", failed, [conducting]),
     )
     assert "Diffusion of Li in Li-S hopping model, 800 K" in found.words
     assert "no difference resolved from" in found.words
+    assert "Li-S hopping model broken 800 0 – – no value: ended early" in found.words
+    assert "800 K: ended early: broken.h5: exploded" in found.words
     assert "Synthetic sample data: not a material." in found.words
 
 

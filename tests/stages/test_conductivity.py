@@ -445,6 +445,191 @@ def test_estimators_without_errors_compare_nothing(files, models, capsys):
     assert "--against: expected --estimator gls, found pymatgen" in line
 
 
+# Runs that ended early
+
+
+def write_ended(folder, temperatures, n_runs=1, n_frames=20, reason="fusion at 1.9 ps", **options):
+    """Runs that broke off, replicas of each other at each temperature."""
+    options = {"label": "broken", "end_reason": reason, **options}
+    return [
+        write_run(folder / f"ended-{t}-{k}.h5", at(float(t)), t + k, n_frames, **options)
+        for t in temperatures
+        for k in range(n_runs)
+    ]
+
+
+def test_a_model_of_which_no_run_reaches_its_end(tmp_path, capsys):
+    """Also where nothing but the structure was kept; species and charge are known all the same."""
+    paths = write_ended(tmp_path, [1000], n_frames=1) + write_ended(tmp_path, [800], 2)
+    document = document_of(capsys, *paths, "--paper", "--at", "300", "--charge", "2")
+    assert (document["source"], document["material"]) == ("broken", "walkers")
+    assert (document["species"], document["charge"]) == ("Li", 2.0)
+    assert (document["temperatures"], document["arrhenius"]) == ([], None)
+    assert document["ended_early"] == [
+        {
+            "temperature_k": 800.0,
+            "reasons": [f"ended-800-{k}.h5: fusion at 1.9 ps" for k in range(2)],
+        },
+        {"temperature_k": 1000.0, "reasons": ["ended-1000-0.h5: fusion at 1.9 ps"]},
+    ]
+    assert document["warnings"] == [
+        "800 K: all 2 runs ended early, the first: ended-800-0.h5: fusion at 1.9 ps",
+        "1000 K: ended early: ended-1000-0.h5: fusion at 1.9 ps",
+        "charge +2 of Li is unusual (usual: +1); sigma grows as z^2",
+        "synthetic data: synthetic (walkers, not MD of any potential)",
+    ]
+    assert (document["paper"]["temperatures"], document["paper"]["arrhenius"]) == ([], None)
+    assert "comparison" not in document
+    assert run(["conductivity", *map(str, paths), "--paper"]) == 0
+    told = capsys.readouterr()
+    lines = ["broken: walkers, Li of charge +1", "no run reaches its end: no diffusivity"]
+    assert told.out.splitlines() == lines
+    assert "note: broken: walkers: 1000 K: ended early: ended-1000-0.h5: fusion" in told.err
+
+
+@pytest.mark.parametrize("options", [{"mobile": "Xe"}, {}], ids=["stated", "by rule"])
+def test_ions_of_runs_that_ended_early_follow_the_usual_rule(options, tmp_path, capsys):
+    walk = dataclasses.replace(HOPPERS, mobile="Al" if not options else "Xe")
+    known = {"end_reason": "exploded", "mobile": None, **options}
+    path = write_run(tmp_path / "a.h5", walk, 0, 20, **known)
+    told = "charge of Xe: expected a known one" if options else "a.h5: no mobile species"
+    assert told in refused(capsys, path)
+    symbol = options.get("mobile", "Al")
+    found = document_of(capsys, path, "--mobile", symbol, "--charge", f"{symbol}=3")
+    assert (found["species"], found["charge"]) == (symbol, 3.0)
+    assert found["settings"]["mobile"] == symbol
+
+
+def test_nothing_of_a_model_to_hold_against_the_reference(files, tmp_path, capsys):
+    paths = write_ended(tmp_path, (800, 1000))
+    document = document_of(capsys, *paths, *against(files), "--at", "298")
+    assert document["comparison"] == {
+        "reference": "synthetic: walkers",
+        "temperatures": [],
+        "ratio": None,
+        "energy_difference": None,
+        "p": None,
+        "resolved": False,
+        "at": None,
+        "failure_mode": "ended early",
+    }
+    assert run(["conductivity", *map(str, paths), *map(str, against(files))]) == 0
+    told = capsys.readouterr().out
+    assert "nothing to hold against synthetic: walkers: ended early" in told
+    unnamed = write_ended(tmp_path, (1200,), material="unnamed")
+    named = document_of(capsys, *unnamed, *against(files))["comparison"]["reference"]
+    assert named == "synthetic: walkers"
+    other = write_ended(tmp_path, (1200,), material="unnamed", mobile="S")
+    others = write_set(tmp_path, dataclasses.replace(HOPPERS, n_ions=30), 70, (800,))
+    assert "no reference, or several" in refused(capsys, *other, *against(others))
+
+
+def test_one_temperature_of_a_model_ended_early(files, models, tmp_path, capsys):
+    paths = [models["fast"][0], *write_ended(tmp_path, (1200,), label="fast")]
+    document = document_of(capsys, *paths, *against(files), "--at", "300")
+    assert [p["temperature_k"] for p in document["temperatures"]] == [800.0]
+    assert [e["temperature_k"] for e in document["ended_early"]] == [1200.0]
+    assert "1200 K: ended early: ended-1200-0.h5: fusion at 1.9 ps" in document["warnings"]
+    assert document["arrhenius"] is None
+    found = document["comparison"]
+    assert [r["temperature_k"] for r in found["temperatures"]] == [800.0]
+    assert (found["resolved"], found["failure_mode"]) == (True, None)
+    assert run(["conductivity", *map(str, paths)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[3].startswith("800")
+    assert rows[4].split() == ["1200", "ended", "early", *"––––––"]
+
+
+def test_a_line_through_the_other_temperatures(models, tmp_path, capsys):
+    whole = document_of(capsys, *models["fast"])
+    ended = write_ended(tmp_path, (1100,), label="fast")
+    document = document_of(capsys, *models["fast"], *ended)
+    for key in ("temperatures", "arrhenius", "goodness_p"):
+        assert document[key] == whole[key]
+    assert (whole["ended_early"], len(document["ended_early"])) == ([], 1)
+
+
+def test_all_shared_temperatures_ended_early(files, models, tmp_path, capsys):
+    paths = [models["fast"][0], *write_ended(tmp_path, (1200,), label="fast")]
+    found = document_of(capsys, *paths, *against(files[-1:]))["comparison"]
+    assert (found["temperatures"], found["failure_mode"]) == ([], "ended early")
+    line = refused(capsys, *paths, *against(files[2:3]))
+    assert "a temperature that model and reference share" in line
+
+
+def test_a_reference_without_a_run_that_reaches_its_end(files, tmp_path, capsys):
+    ended = write_ended(tmp_path, (800, 1000))
+    for ours in (files, ended):
+        line = refused(capsys, *ours, *against(ended))
+        assert "broken: walkers: nothing to hold against: expected a run of the ref" in line
+        assert "found ended-800-0.h5: fusion at 1.9 ps" in line
+    assert run(["msd", str(ended[0])]) == 2
+    assert (
+        "800 K: nothing to analyze: expected a run that reaches its end" in capsys.readouterr().err
+    )
+
+
+def test_short_runs_that_reached_their_end_are_bad_input(tmp_path, capsys):
+    path = write_run(tmp_path / "short.h5", at(800.0), 0, 20)
+    assert "too few frames for a diffusivity" in refused(capsys, path)
+
+
+def test_all_that_the_benchmark_asks_for_is_written(files, models, tmp_path):
+    """The same files as of a model that runs, with a row of each temperature in the table."""
+    ended = write_ended(tmp_path, (800, 1200))
+    some = [models["fast"][0], *write_ended(tmp_path, (1000,), label="fast")]
+    for name, paths, rows in (("all", ended, [0, 0]), ("some", some, [9, 0])):
+        out, table, figure = (tmp_path / f"{name}.{x}" for x in ("out.h5", "csv", "svg"))
+        analyze(
+            paths, ConductivityConfig(paper=True), references=files, output=out, csv=table,
+            plot=figure,
+        )  # fmt: skip
+        stored = read_result(out, "observables")
+        n_points = sum(map(bool, rows))
+        assert stored.datasets["temperature_k"].shape == (n_points,)
+        assert stored.datasets["conductivity"].shape == (n_points, 3)
+        assert [i.name for i in stored.inputs] == [p.name for p in (*paths, *files)]
+        with table.open() as file:
+            found = [list(row.values()) for row in csv.DictReader(file)]
+        assert [sum(cell != "" for cell in row[3:]) for row in found] == rows
+        assert [float(row[2]) for row in found] == [800.0, [1200.0, 1000.0][n_points]]
+        drawn = figure.read_text(encoding="utf-8")
+        assert "synthetic: walkers" in drawn
+        told = "ended early at 1000 K" if n_points else "no value: all runs ended early"
+        assert told in drawn
+
+
+def test_a_figure_of_nothing_but_runs_that_ended_early(tmp_path):
+    figure = tmp_path / "a.svg"
+    analyze(write_ended(tmp_path, (800,)), ConductivityConfig(), plot=figure)
+    assert "no value: all runs ended early" in figure.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kelvin", [(800,), (800, 1000, 1200)], ids=["one", "all"])
+def test_a_run_folder_keeps_that_runs_ended_early(kelvin, run_folder, capsys):
+    for t in kelvin:
+        path = run_folder / f"rollouts/mace-s0/walkers/{t}K-r0.h5"
+        write_run(path, at(float(t), FAST), t, 20, end_reason="exploded")
+    assert run(["conductivity"]) == 0
+    assert "mace-s0: walkers: 800 K: ended early: 800K-r0.h5: exploded" in capsys.readouterr().err
+    before = written(run_folder)
+    assert len(before) == 2
+    assert run(["conductivity"]) == 0
+    assert capsys.readouterr().err.count("already done") == 2
+    write_run(path, at(float(t), FAST), t, 25, end_reason="exploded")
+    assert "other settings or from other trajectories" in refused(capsys)
+    assert written(run_folder) == before
+
+
+def test_a_broken_replica_that_changes_is_noticed(run_folder, capsys):
+    path = run_folder / "rollouts/mace-s0/walkers/800K-r1.h5"
+    write_run(path, at(800.0), 9, 20, end_reason="exploded")
+    assert run(["conductivity"]) == 0
+    assert "800 K: left out: 800K-r1.h5: exploded" in capsys.readouterr().err
+    write_run(path, at(800.0), 9, 25, end_reason="exploded")
+    assert "other settings or from other trajectories" in refused(capsys)
+
+
 # Files that are written, and run folders
 
 

@@ -134,6 +134,27 @@ def test_a_run_folder(tmp_path, monkeypatch, capsys):
     assert "note: run folder run: 1 result(s) of conductivity" in capsys.readouterr().err
 
 
+def test_a_pilot_of_which_no_run_reaches_its_end(tmp_path, monkeypatch, capsys):
+    """Beside others in a run folder it is left out."""
+    for t in (800, 1200):
+        place = f"walkers/{t}K-r0.h5"
+        write_run(tmp_path / "run/reference" / place, at(float(t)), t)
+        ended = {"n_frames": 20, "end_reason": "exploded"}
+        write_run(tmp_path / "run/rollouts/mace-s0" / place, at(float(t)), t, **ended)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MDBENCH_RUN", raising=False)
+    assert run(["conductivity", "--quiet"]) == 0
+    capsys.readouterr()
+    stored = "run/observables/mace-s0/walkers/conductivity.h5"
+    line = refused(capsys, stored)
+    assert f"{stored}: nothing to plan from: expected a pilot with runs that reach" in line
+    assert [g["source"] for g in document_of(capsys)["groups"]] == ["reference"]
+    assert run(["plan"]) == 0
+    assert f"note: {stored}: left out: no run reaches its end" in capsys.readouterr().err
+    (tmp_path / "run/observables/reference/walkers/conductivity.h5").unlink()
+    assert "run: nothing to plan from: found no run that reaches its end" in refused(capsys)
+
+
 def test_several_pilots_stand_apart(folder, tmp_path, capsys):
     other = tmp_path / "other.h5"
     files = [

@@ -364,7 +364,9 @@ class TrainConfig:
     paper: bool = setting(False, "The published recipe instead of ours.")
     batch_size: int | None = setting(None, "Frames of a step. Default: 2.", metavar="N")
     learning_rate: float | None = setting(
-        None, "The largest one. Default: 0.005, with --paper 0.001.", metavar="RATE"
+        None,
+        "The largest one. Default: 0.0025, of small models 0.01; with --paper 0.001.",
+        metavar="RATE",
     )
     seed: int = setting(0, "Of weights and of the order of frames.", metavar="N")
     device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")

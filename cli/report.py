@@ -19,8 +19,9 @@ from . import options
 def command(run: Path, output: Path | None, force: bool, quiet: bool) -> None:
     """Write one page, index.html, about the results in a run folder.
 
-    RUN is a run folder; the results are the files below its observables/. The page needs no
-    network and nothing beside it: it can be sent around as it is.
+    RUN is a run folder; the results are the files below its observables/, models/, accuracy/
+    and audit/. The page needs no network and nothing beside it: it can be sent around as it is.
+    What it says about models stands in tables/models.csv and tables/accuracy.csv beside it, too.
 
     \b
       mdbench report run

@@ -99,12 +99,12 @@ def accuracy_figure(materials: Sequence[ParityPoints]) -> Figure:
     return figure
 
 
-def force_figure(materials: Sequence[ParityPoints]) -> Figure:
-    """Forces alone, a panel for each material under its title."""
+def force_figure(materials: Sequence[ParityPoints], title: str) -> Figure:
+    """Forces alone, a panel for each material under its own title."""
     columns = min(_MATERIALS_PER_ROW, len(materials))
     rows = -(-len(materials) // columns)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.55 * rows))
+        figure = Figure(figsize=(PAGE_WIDTH, 2.55 * rows + 0.2))
         grid = GridSpec(rows, columns, figure=figure)
         for index, parity in enumerate(materials):
             row, column = divmod(index, columns)
@@ -114,6 +114,7 @@ def force_figure(materials: Sequence[ParityPoints]) -> Figure:
             axes.set_xlabel("reference force (eV/Å)")
             if column == 0:
                 axes.set_ylabel("predicted force (eV/Å)")
+        figure.suptitle(plain(title), fontsize=8)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from itertools import cycle
@@ -107,8 +108,8 @@ def _draw(
 
 
 def plain(text: str) -> str:
-    """A name as it is: file names and materials are no mathematics."""
-    return text.replace("$", r"\$")
+    """A name as it is: file names and materials are no mathematics, nor half surrogate pairs."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("$", r"\$")
 
 
 def check_name(path: Path) -> None:
@@ -125,3 +126,11 @@ def save(figure: Figure, path: Path) -> None:
     suffix = path.suffix.lower()
     with written(path) as part, mpl.rc_context(STYLE):
         figure.savefig(part, format=suffix[1:], **_KINDS[suffix])
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a page embeds it."""
+    image = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(image, format="png", dpi=200)
+    return image.getvalue()

@@ -7,11 +7,13 @@ and the page forbids itself scripts and foreign content.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
 from mdbench.reporting.markup import count, heading, image, number, provenance, table, text
+from mdbench.reporting.model_facts import Models, Verdict, accurate_but_unstable
+from mdbench.reporting.model_html import models_html, models_summary
 from mdbench.reporting.transport_html import (
     ConductivitySection,
     MsdSection,
@@ -95,6 +97,7 @@ class Page:
         sections: One per result, in any order: verdicts come first, then conductivities,
             other g(r) and diffusivities.
         not_shown: Result files of kinds that this page has no section for.
+        models: What is known about force fields.
     """
 
     run: str
@@ -102,6 +105,7 @@ class Page:
     version: str
     sections: Sequence[Section]
     not_shown: Sequence[str] = ()
+    models: Models = field(default_factory=Models)
 
 
 def render(page: Page) -> str:
@@ -111,8 +115,10 @@ def render(page: Page) -> str:
     body = [
         f"<h1>Run {text(page.run)}</h1>",
         *(f"<p>{text(line)}</p>" for line in _what_was_run(sections)),
-        _banner(sections),
-        _overview(sections),
+        models_summary(page.models),
+        _banner([*(s.synthetic for s in sections), *_marked(page.models)]),
+        _overview(sections) if sections else "",
+        models_html(page.models, accurate_but_unstable(page.models.errors, _verdicts(sections))),
         *(_section(place, s) for place, s in enumerate(sections, start=1)),
         _not_shown(page.not_shown),
     ]
@@ -168,11 +174,29 @@ def _what_was_run(sections: Sequence[Section]) -> list[str]:
     return lines
 
 
-def _banner(sections: Sequence[Section]) -> str:
-    made_up = [s for s in sections if s.synthetic]
-    if not made_up:
+def _verdicts(sections: Sequence[Section]) -> list[Verdict]:
+    return [
+        Verdict(
+            s.source,
+            s.material,
+            s.temperature_k,
+            str(s.comparison["verdict"]),
+            s.comparison["failure_mode"],
+        )
+        for s in sections
+        if isinstance(s, RdfSection) and s.comparison is not None
+    ]
+
+
+def _marked(models: Models) -> list[bool]:
+    """Whether the sections on force fields are marked as made up, where there are any."""
+    return [models.synthetic] if models.sources else []
+
+
+def _banner(synthetic: Sequence[bool]) -> str:
+    if not any(synthetic):
         return ""
-    which = "" if len(made_up) == len(sections) else " in the sections marked below"
+    which = "" if all(synthetic) else " in the sections marked below"
     return (
         f'<p class="banner" role="note"><strong>Synthetic sample data{which}: not a material.'
         "</strong> A toy model or an analytic toy potential made these trajectories. "

@@ -41,24 +41,44 @@ def provenance(file: str, settings: Mapping[str, object], inputs: Sequence[Input
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_words: int) -> str:
-    """A table of cells that are HTML already; the first `n_words` columns hold words."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    n_words: int,
+    caption: str = "",
+    row_heads: bool = False,
+) -> str:
+    """A table of cells that are HTML already; the first `n_words` columns hold words.
+
+    Args:
+        head: Text of the first row.
+        rows: Cells.
+        n_words: Columns of words; the others hold numbers.
+        caption: Text that says what the table shows.
+        row_heads: Whether the first cell of a row names it.
+    """
     kinds = [""] * n_words + [' class="n"'] * (len(head) - n_words)
-    cells = "".join(f"<th{k}>{text(c)}</th>" for k, c in zip(kinds, head, strict=True))
-    lines = [
-        "<tr>" + "".join(f"<td{k}>{c}</td>" for k, c in zip(kinds, row, strict=True)) + "</tr>"
-        for row in rows
-    ]
+    cells = "".join(f'<th scope="col"{k}>{text(c)}</th>' for k, c in zip(kinds, head, strict=True))
+    lines = ["<tr>" + _cells(kinds, row, row_heads) + "</tr>" for row in rows]
+    titled = f"<caption>{text(caption)}</caption>\n" if caption else ""
     return (
-        f'<div class="wide"><table>\n<thead><tr>{cells}</tr></thead>\n<tbody>\n'
+        f'<div class="wide"><table>\n{titled}<thead><tr>{cells}</tr></thead>\n<tbody>\n'
         + "\n".join(lines)
         + "\n</tbody></table></div>"
     )
 
 
+def _cells(kinds: Sequence[str], row: Sequence[str], row_heads: bool) -> str:
+    made = [f"<td{k}>{c}</td>" for k, c in zip(kinds, row, strict=True)]
+    if row_heads:
+        made[0] = f'<th scope="row"{kinds[0]}>{row[0]}</th>'
+    return "".join(made)
+
+
 def text(value: object) -> str:
-    """Anything as text that is no markup."""
-    return escape(str(value))
+    """Anything as text that is no markup; half a surrogate pair, which no file can hold, as "?"."""
+    return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
 
 
 def number(value: float | None, form: str) -> str:

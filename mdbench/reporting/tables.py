@@ -48,7 +48,7 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     writer.writerow(header)
     writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
     with written(path) as part:
-        part.write_text(text.getvalue(), encoding="utf-8")
+        part.write_text(text.getvalue(), encoding="utf-8", errors="replace")
 
 
 def _shown(cell: Cell) -> str:

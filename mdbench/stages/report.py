@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from numpy.typing import NDArray
 
 from mdbench.errors import InputError
-from mdbench.reporting.figures import STYLE, rdf_figure
+from mdbench.reporting.figures import png, rdf_figure
 from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, Section, in_order, render
+from mdbench.reporting.model_html import model_line
+from mdbench.reporting.model_tables import ACCURACY_NAME, MODELS_NAME, write_tables
 from mdbench.reporting.transport_html import (
     ConductivitySection,
     MsdSection,
@@ -23,6 +23,8 @@ from mdbench.reporting.transport_html import (
 )
 from mdbench.reporting.transport_sections import conductivity_section, msd_section
 from mdbench.reporting.verdict_figure import VerdictCurves, verdict_figure
+from mdbench.stages.damage import undamaged
+from mdbench.stages.report_models import read_models
 from mdbench.store import Result, check_output, read_result, written
 from mdbench.version import __version__
 
@@ -43,18 +45,21 @@ class ReportSummary:
 
 
 def run(run_folder: Path, output: Path | None = None, *, force: bool = False) -> ReportSummary:
-    """Writes index.html from the files below observables/ of a run folder.
+    """Writes index.html from the results in a run folder, and tables/ of its models beside it.
 
     Args:
         run_folder: The run folder.
-        output: Folder of the page. By default report/ in the run folder, where an earlier page
+        output: Folder of both. By default report/ in the run folder, where an earlier page
             of ours is replaced; elsewhere a page that exists is refused.
         force: Replace whatever is there.
     """
     page = (run_folder / "report" if output is None else output) / "index.html"
     if not run_folder.is_dir():
         raise InputError("no such run folder", where=run_folder, expected="a folder")
-    check_output(page, force=force or (output is None and _is_ours(page)))
+    targets = [page, *(page.parent / "tables" / name for name in (MODELS_NAME, ACCURACY_NAME))]
+    own = output is None and _is_ours(page)
+    for target in targets:
+        check_output(target, force=force or own)
     results: list[tuple[Path, str, Result]] = []
     not_shown = []
     for path in sorted((run_folder / "observables").rglob("*.h5")):
@@ -66,11 +71,13 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
         else:
             not_shown.append(name)
     sections = [_section(path, name, result, results) for path, name, result in results]
-    if not sections:
+    models, left = read_models(run_folder)
+    not_shown += left
+    if not sections and not models.sources:
         raise InputError(
             "no results to show",
-            where=run_folder / "observables",
-            expected="a file written by `mdbench rdf … -o`",
+            where=run_folder,
+            expected="files below observables/, models/, accuracy/ or audit/",
             found=f"{len(not_shown)} of other kinds" if not_shown else "none",
             remedy="`make benchmark` makes a complete run folder",
         )
@@ -81,11 +88,14 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
             version=__version__,
             sections=sections,
             not_shown=not_shown,
+            models=models,
         )
     )
     with written(page) as part:
         part.write_text(content, encoding="utf-8")
-    return ReportSummary(page, [_line(s) for s in in_order(sections)], not_shown)
+    write_tables(page.parent / "tables", models)
+    shown = [model_line(models, source) for source in models.sources]
+    return ReportSummary(page, shown + [_line(s) for s in in_order(sections)], not_shown)
 
 
 def _is_ours(page: Path) -> bool:
@@ -104,7 +114,7 @@ def _section(
     path: Path, name: str, result: Result, others: Sequence[tuple[Path, str, Result]]
 ) -> Section:
     """The section of a result file; others are the reference's that a figure shows beside."""
-    try:
+    with undamaged(path, str(result.attributes["observable"])):
         if result.attributes["observable"] == "rdf":
             return _rdf_section(name, result)
         if result.attributes["observable"] == "msd":
@@ -117,14 +127,6 @@ def _section(
             and f"{other.attributes.get('source')}: {other.attributes.get('material')}" == reference
         ]
         return conductivity_section(name, result, beside)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            "damaged result",
-            where=path,
-            expected=f"what `mdbench {result.attributes['observable']}` writes",
-            found=f"{type(error).__name__} {error}",
-            remedy="make it again",
-        ) from error
 
 
 def _rdf_section(name: str, result: Result) -> RdfSection:
@@ -158,17 +160,12 @@ def _png(result: Result) -> bytes:
     r, g = result.datasets["r"], _curves(result, "g/")
     if r.ndim != 1 or any(values.shape != r.shape for values in g.values()):
         raise ValueError("arrays of different lengths")
-    image = io.BytesIO()
     comparison = result.attributes.get("comparison")
-    with mpl.rc_context(STYLE):
-        if comparison is None:
-            figure = rdf_figure(r, {"": g})
-        else:
-            reference, noise = _curves(result, "reference/"), _curves(result, "noise/")
-            name = str(result.attributes["source"])
-            figure = verdict_figure(VerdictCurves(r, reference, g, noise, comparison, name))
-        figure.savefig(image, format="png", dpi=200)
-    return image.getvalue()
+    if comparison is None:
+        return png(rdf_figure(r, {"": g}))
+    reference, noise = _curves(result, "reference/"), _curves(result, "noise/")
+    name = str(result.attributes["source"])
+    return png(verdict_figure(VerdictCurves(r, reference, g, noise, comparison, name)))
 
 
 def _curves(result: Result, place: str) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ from mdbench.reporting.html import GENERATOR, Page, Peak, RdfSection, render
 from mdbench.store import Input
 
 HOSTILE = '<script>alert("x")</script>'
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "br"}
 
 
 class Outline(HTMLParser):

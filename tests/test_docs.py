@@ -1,11 +1,14 @@
 """The code in the documentation runs."""
 
 import re
+import shlex
 from pathlib import Path
 
 import ase.io
+import click
 import numpy as np
 import pytest
+from mdbench_cli.main import cli
 
 from mdbench.store import write_trajectory
 from mdbench.synthetic import HoppingModel, ion_conductor
@@ -39,3 +42,25 @@ def test_the_notebook_lines_of_the_readme():
     names = {"images": images}
     exec(compile(code, "README.md", "exec"), names)
     assert names["g"].shape == (120,)
+
+
+PAGES = [*sorted(DOCS.rglob("*.md")), DOCS.parent / "README.md"]
+SHOWN = re.compile(r"^ *(?:\$ )?(?:\.venv/bin/)?(mdbench [a-z][^$\n]*)$", re.MULTILINE)
+LINES = [
+    (page.name, line)
+    for page in PAGES
+    for line in SHOWN.findall(page.read_text().replace("\\\n", " "))
+]
+
+
+def test_there_are_commands_in_the_documentation():
+    assert {page for page, _ in LINES} >= {"README.md", "index.md", "train.md", "dynamics.md"}
+
+
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_commands_are_accepted(page, line):
+    """Names and options of every command that is shown are there, and take what is given."""
+    _, name, *arguments = shlex.split(line, comments=True)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, line
+    command.make_context(name, arguments)

@@ -27,4 +27,4 @@ rule reference:
         **SIZE,
     threads: workflow.cores
     shell:
-        "{MDBENCH:q} reference --material {wildcards.simulated} --no-forces " + DYNAMICS
+        "{MDBENCH:q} reference --material {wildcards.simulated} " + DYNAMICS

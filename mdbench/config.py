@@ -312,10 +312,9 @@ class DatasetConfig:
 
 
 @dataclass(frozen=True)
-class SimulateConfig(DynamicsConfig):
-    """Settings of `mdbench simulate`."""
+class ForceFieldConfig:
+    """Which force field is asked."""
 
-    replicas: int = setting(6, "Independent runs at each temperature.", metavar="N")
     model: str | None = setting(
         None, "Checkpoint, or the name of a model of the run folder.", metavar="NAME|PATH"
     )
@@ -327,8 +326,15 @@ class SimulateConfig(DynamicsConfig):
     calculator_args: str | None = setting(
         None, "Arguments of the calculator: key=value,…", metavar="LIST"
     )
-    engine: str = setting("torch", "torch (ours), ase or lammps.", metavar="NAME")
     device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")
+
+
+@dataclass(frozen=True)
+class SimulateConfig(DynamicsConfig, ForceFieldConfig):
+    """Settings of `mdbench simulate`."""
+
+    replicas: int = setting(6, "Independent runs at each temperature.", metavar="N")
+    engine: str = setting("torch", "torch (ours), ase or lammps.", metavar="NAME")
     start: str = setting(
         "structure",
         "structure, or reference: where its runs ended.",
@@ -405,21 +411,9 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(ForceFieldConfig):
     """Settings of `mdbench evaluate` (docs/definitions.md, "Energy and force errors")."""
 
-    model: str | None = setting(
-        None, "Checkpoint, or the name of a model of the run folder.", metavar="NAME|PATH"
-    )
-    calculator: str | None = setting(
-        None,
-        "Instead of a model: refpot, chgnet, sevennet, mace, or module:factory.",
-        metavar="NAME",
-    )
-    calculator_args: str | None = setting(
-        None, "Arguments of the calculator: key=value,…", metavar="LIST"
-    )
-    device: str = setting("auto", "auto, cpu or cuda.", metavar="NAME")
     split: str = setting("test", "Of a dataset: test, near, validation or train.", metavar="NAME")
     stride: int = setting(1, "Use every N-th frame.", metavar="N")
 

@@ -47,8 +47,7 @@ OPTIONS = {
     "reference": flags(ReferenceConfig) | DYNAMICS,
     "dataset": flags(DatasetConfig)
     | {"--data", "--material", "--run", "--output", "--force", "--json"},
-    "train": flags(TrainConfig)
-    | {"--material", "--data", "--run", "--plot", "--force", "--json"},
+    "train": flags(TrainConfig) | {"--material", "--data", "--run", "--plot", "--force", "--json"},
     "evaluate": flags(EvaluateConfig) | RESULTS | {"--data", "--threads"},
     "audit": flags(AuditConfig)
     | {"--model", "--calculator", "--calculator-args", "--run", "--require", "--json"}

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mdbench.potentials.base import FloatArray, ForceField, IntArray, Systems
+from mdbench.potentials.base import (
+    FloatArray,
+    ForceField,
+    IntArray,
+    Systems,
+    beside,
+    on_host,
+)
 
 #: Atoms of a structure that is made up, and the fewest of one that is given.
 _FEW_ATOMS, _FEWEST_ATOMS = 10, 8
@@ -137,24 +143,15 @@ class Follower:
         self._probe.n_calls += 1
         self._probe.n_structures += len(positions)
         self._probe.n_atoms += int(self._first[-1])
-        active = self._like(np.ones(len(positions), dtype=np.bool_))
-        self._evaluator.evaluate(self._like(np.concatenate(positions)), active)
+        active = beside(self._evaluator, np.ones(len(positions), dtype=np.bool_))
+        self._evaluator.evaluate(beside(self._evaluator, np.concatenate(positions)), active)
         energies, forces, virials = (
-            _on_host(getattr(self._evaluator, name)) for name in ("energies", "forces", "virials")
+            on_host(getattr(self._evaluator, name)) for name in ("energies", "forces", "virials")
         )
         return [
             Answer(float(energies[s]), forces[begin:end], virials[s])
             for s, (begin, end) in enumerate(zip(self._first[:-1], self._first[1:], strict=True))
         ]
-
-    def _like(self, array: NDArray[Any]) -> Any:
-        """The array where the evaluator has its own."""
-        own = self._evaluator.forces
-        if isinstance(own, np.ndarray):
-            return array
-        import torch
-
-        return torch.as_tensor(array, device=own.device)
 
 
 @dataclass(frozen=True)
@@ -307,10 +304,3 @@ def _image_vectors(positions: FloatArray, cell: FloatArray) -> FloatArray:
     difference -= np.rint(difference)
     images = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 1, 3)
     return np.asarray((difference + images) @ cell)
-
-
-def _on_host(array: Any) -> FloatArray:
-    """A copy in double precision."""
-    if not isinstance(array, np.ndarray):
-        array = array.detach().cpu().numpy()
-    return np.array(array, dtype=np.float64)

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mdbench.potentials.base import FloatArray, ForceField, IntArray, Systems
+from mdbench.potentials.base import (
+    FloatArray,
+    ForceField,
+    IntArray,
+    Systems,
+    beside,
+    on_host,
+)
 
 
 class SingleSystem:
@@ -26,7 +32,7 @@ class SingleSystem:
             first_atom=np.array([0, len(numbers)]),
         )
         self._evaluator: Any = force_field.evaluator(systems)
-        self._active = self._like(np.ones(1, dtype=np.bool_))
+        self._active = beside(self._evaluator, np.ones(1, dtype=np.bool_))
         self.energy = 0.0
         self.forces = np.zeros((len(numbers), 3))
         self.virial = np.zeros((3, 3))
@@ -38,23 +44,7 @@ class SingleSystem:
             positions: (n_atoms, 3) Å, wrapped or not.
         """
         positions = np.array(positions, dtype=np.float64, order="C")
-        self._evaluator.evaluate(self._like(positions), self._active)
+        self._evaluator.evaluate(beside(self._evaluator, positions), self._active)
         self.energy = float(self._evaluator.energies[0])
-        self.forces = _on_host(self._evaluator.forces)
-        self.virial = _on_host(self._evaluator.virials[0])
-
-    def _like(self, array: NDArray[Any]) -> Any:
-        """The array where the evaluator has its own."""
-        own = self._evaluator.forces
-        if isinstance(own, np.ndarray):
-            return array
-        import torch
-
-        return torch.as_tensor(array, device=own.device)
-
-
-def _on_host(array: Any) -> FloatArray:
-    """A copy in double precision."""
-    if not isinstance(array, np.ndarray):
-        array = array.detach().cpu().numpy()
-    return np.array(array, dtype=np.float64)
+        self.forces = on_host(self._evaluator.forces)
+        self.virial = on_host(self._evaluator.virials[0])

@@ -62,6 +62,23 @@ class Evaluator(Protocol):
         ...
 
 
+def beside(evaluator: Any, array: NDArray[Any]) -> Any:
+    """The array where an evaluator has its own: itself, or a tensor on the evaluator's device."""
+    own = evaluator.forces
+    if isinstance(own, np.ndarray):
+        return array
+    import torch
+
+    return torch.as_tensor(array, device=own.device)
+
+
+def on_host(array: Any) -> FloatArray:
+    """A copy of an evaluator's array or tensor, in double precision."""
+    if not isinstance(array, np.ndarray):
+        array = array.detach().cpu().numpy()
+    return np.array(array, dtype=np.float64)
+
+
 class ForceField(Protocol):
     """A potential or model that the engine can run."""
 

@@ -7,14 +7,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from threading import local
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mdbench.analysis.accuracy import Predictions
 from mdbench.errors import InputError, located
-from mdbench.potentials.base import Evaluator, ForceField, Systems
+from mdbench.potentials.base import Evaluator, ForceField, Systems, beside, on_host
 from mdbench.samples import Samples
 from mdbench.stages.dataset_file import LABELS, check_labels, load, read_dataset
 from mdbench.stages.structure import Progress
@@ -240,8 +239,9 @@ class _Predictor:
         n, n_atoms = len(samples), samples.n_atoms
         evaluator = self._evaluator(samples)
         positions = np.array(samples.positions).reshape(-1, 3)  # torch warns of read-only arrays
-        evaluator.evaluate(positions, np.ones(n, dtype=np.bool_))
-        return _copied(evaluator.energies), _copied(evaluator.forces).reshape(n, n_atoms, 3)
+        active = np.ones(n, dtype=np.bool_)
+        evaluator.evaluate(beside(evaluator, positions), beside(evaluator, active))
+        return on_host(evaluator.energies), on_host(evaluator.forces).reshape(n, n_atoms, 3)
 
     def _evaluator(self, samples: Samples) -> Evaluator:
         last: tuple[Samples, Evaluator] | None = getattr(self._own, "last", None)
@@ -258,9 +258,3 @@ class _Predictor:
         evaluator = self._force_field.evaluator(systems)
         self._own.last = samples, evaluator
         return evaluator
-
-
-def _copied(values: Any) -> FloatArray:
-    """Results of an evaluator, which may be on a GPU, as an array of their own."""
-    on_cpu = values.cpu().numpy() if hasattr(values, "cpu") else values
-    return np.array(on_cpu, dtype=np.float64)

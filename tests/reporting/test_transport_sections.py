@@ -219,7 +219,7 @@ def test_conductivity_without_line_recipe_and_reference():
 
 
 ENDED = [{"temperature_k": t, "reasons": ["r0.h5: exploded"]} for t in (1200.0, 900.0)]
-NOTHING = {
+NOTHING: dict = {
     "reference": "reference: li2s",
     "temperatures": [],
     **dict.fromkeys(("ratio", "energy_difference", "p", "at")),

@@ -357,7 +357,7 @@ def test_other_training_distances_are_other_runs(tmp_path, known, monkeypatch) -
     with monkeypatch.context() as patch:
         killed_after(5, patch)
         with pytest.raises(KilledError):
-            run_lgps(tmp_path / "begun", known, engine=dynamics.simulate)
+            run_lgps(tmp_path / "begun", known, engine=vars(dynamics)["simulate"])
     with pytest.raises(InputError, match=r"begun with other settings.*found closest = .*--force"):
         run_lgps(tmp_path / "begun", {"Li-S": 2.0})
     if known:

@@ -143,11 +143,10 @@ def torch_device(name: str) -> str:
 
 
 def _checkpoint(path: Path, device: str, precision: str) -> Resolved:
-    from mdbench.training.checkpoint import JSON_NAME, WEIGHTS_NAME, load_checkpoint
+    from mdbench.training.checkpoint import WEIGHTS_NAME, checkpoint_folder, load_checkpoint
 
     checkpoint = load_checkpoint(path)
-    folder = path.parent if path.name == JSON_NAME else path
-    stamp = input_of(folder / WEIGHTS_NAME, "checkpoint")
+    stamp = input_of(checkpoint_folder(path) / WEIGHTS_NAME, "checkpoint")
     return _wrapped(
         checkpoint.model,
         f"{checkpoint.name} of seed {checkpoint.seed}, weights {stamp.sha256[:8]}",

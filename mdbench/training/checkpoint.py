@@ -86,12 +86,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in a folder.
 
     Args:
-        path: The folder, or the `model.json` in it.
+        path: The folder, or a file of it.
 
     Raises:
         InputError: None is there; it is damaged, of another schema, or not what it says.
     """
-    folder = path.parent if path.name == JSON_NAME else path
+    folder = checkpoint_folder(path)
     if not folder.is_dir():
         raise InputError(
             "no checkpoint", where=path, expected=f"a folder with {JSON_NAME} and {WEIGHTS_NAME}"
@@ -115,6 +115,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if not float(model.energy_scale) > 0.0:
         raise InputError("energy_scale", where=folder / WEIGHTS_NAME, expected="above 0")
     return Checkpoint(model, name.text, seed, arguments, elements, closest, training)
+
+
+def checkpoint_folder(path: Path) -> Path:
+    """The folder of a checkpoint that is named by itself or by one of its files."""
+    return path.parent if path.name in (JSON_NAME, WEIGHTS_NAME) else path
 
 
 def read_about(folder: Path) -> dict[str, Any]:

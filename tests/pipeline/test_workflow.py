@@ -9,6 +9,7 @@ import pytest
 
 HOME = Path(__file__).parents[2]
 TEMPERATURES = (800, 900, 1000, 1100, 1200)
+N_MODELS = 3
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,10 @@ def test_jobs_of_each_rule(planned) -> None:
     counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE)}
     # of the three materials, and of the samples
     assert counts["reference"] == 3
-    assert counts["simulate"] == 1
+    assert counts["simulate_perfect"] == 1
+    assert counts["dataset"] == 3
+    assert counts["train"] == counts["audit"] == counts["simulate_model"] == N_MODELS
+    assert counts["evaluate"] == 3 * N_MODELS
     assert counts["rdf_reference"] == 3 * len(TEMPERATURES) + 1
     assert counts["conductivity_reference"] == 4
     assert counts["report"] == counts["all"] == 1
@@ -42,7 +46,12 @@ def test_jobs_of_each_rule(planned) -> None:
 def test_dynamics_are_those_that_the_analysis_reads(planned) -> None:
     commands = [line.strip() for line in planned.splitlines() if "mdbench" in line]
     made = [line for line in commands if re.search(r"mdbench'? (reference|simulate) ", line)]
-    assert len(made) == 4
+    assert len(made) == 4 + N_MODELS
+    for name in ("schnet-small", "cgcnn-small", "dimenet++-small"):
+        (line,) = (x for x in commands if f" train --model {name} " in x)
+        assert "--data 'some run/dataset/lgps.h5'" in line
+        (line,) = (x for x in made if f"--model 'some run/models/{name}-s0'" in x)
+        assert "--material lgps --material li3ps4 --material li4ges4 --start reference" in line
     for material in ("lgps", "li3ps4", "li4ges4"):
         (line,) = (x for x in made if f"reference --material {material} " in x)
         assert f"--temps {','.join(map(str, TEMPERATURES))}" in line

@@ -44,6 +44,8 @@ STYLE: Any = {
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
+#: Of figures in a page, which has many: sharp on a phone, and 100 kB each.
+_PAGE_DPI = 120
 _KINDS: dict[str, dict[str, Any]] = {".png": {"dpi": 300}, ".svg": {}, ".pdf": {}}
 #: Okabe and Ito's colors, told apart also by the color-blind.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -132,5 +134,5 @@ def png(figure: Figure) -> bytes:
     """A figure as a page embeds it."""
     image = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(image, format="png", dpi=200)
+        figure.savefig(image, format="png", dpi=_PAGE_DPI)
     return image.getvalue()

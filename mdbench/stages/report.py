@@ -57,7 +57,8 @@ def run(run_folder: Path, output: Path | None = None, *, force: bool = False) ->
     if not run_folder.is_dir():
         raise InputError("no such run folder", where=run_folder, expected="a folder")
     targets = [page, *(page.parent / "tables" / name for name in (MODELS_NAME, ACCURACY_NAME))]
-    own = output is None and _is_ours(page)
+    # in a run folder the tables are ours, also where a workflow has taken the page away
+    own = output is None and (_is_ours(page) or not page.exists())
     for target in targets:
         check_output(target, force=force or own)
     results: list[tuple[Path, str, Result]] = []

@@ -36,7 +36,7 @@ def test_jobs_of_each_rule(planned) -> None:
     assert counts["simulate_perfect"] == 1
     assert counts["dataset"] == 3
     assert counts["train"] == counts["audit"] == counts["simulate_model"] == N_MODELS
-    assert counts["evaluate"] == 3 * N_MODELS
+    assert counts["evaluate"] == counts["evaluate_near"] == N_MODELS
     assert counts["rdf_reference"] == 3 * len(TEMPERATURES) + 1
     assert counts["conductivity_reference"] == 4
     assert counts["report"] == counts["all"] == 1

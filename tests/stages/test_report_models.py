@@ -453,3 +453,10 @@ def test_tables_follow_the_page(folder):
     report.run(folder)
     assert rows_of(folder / "report/tables/accuracy.csv") == []
     assert len(rows_of(folder / "report/tables/models.csv")) == 1
+
+
+def test_a_page_that_a_workflow_took_away_is_made_again(folder):
+    report.run(folder)
+    (folder / "report/index.html").unlink()
+    report.run(folder)
+    assert (folder / "report/index.html").exists()

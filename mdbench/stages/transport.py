@@ -94,8 +94,8 @@ class Transport:
 
     @property
     def inputs(self) -> list[Input]:
-        """The files."""
-        return [input_of(run.path, "trajectory") for run in self.runs]
+        """The files, also those of runs that ended early: another end would be another result."""
+        return [input_of(path, "trajectory") for path in self.group.paths]
 
     @property
     def notes(self) -> list[str]:

@@ -69,7 +69,7 @@ def beside(evaluator: Any, array: NDArray[Any]) -> Any:
         return array
     import torch
 
-    return torch.as_tensor(array, device=own.device)
+    return torch.tensor(array, device=own.device)
 
 
 def on_host(array: Any) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from io import StringIO
@@ -78,6 +79,11 @@ def material(name: str | Path, *, relaxed: bool = True) -> Material:
         )
     atoms = _read(path)
     return _material(path.stem, atoms, str(path))
+
+
+def known_as(name: str, known: Iterable[str]) -> str | None:
+    """The one of some names that is meant, whatever its case and dashes; None where it is none."""
+    return {_plain(each): each for each in known}.get(_plain(name))
 
 
 def _plain(word: str) -> str:

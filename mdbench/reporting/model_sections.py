@@ -88,8 +88,14 @@ def audited(source: str, result: Result, origin: Origin) -> Audited:
         origin: The file.
     """
     known = result.attributes
+    precision = str(known["facts"]["precision"])
+    return Audited(source, str(known["material"]), precision, stored_checks(result), origin)
+
+
+def stored_checks(result: Result) -> list[Check]:
+    """The checks that `mdbench audit` wrote."""
     numbers = [_column(result.datasets[name]).tolist() for name in _COLUMNS]
-    checks = [
+    return [
         Check(
             name=str(words["name"]),
             done=str(words["done"]),
@@ -100,11 +106,9 @@ def audited(source: str, result: Result, origin: Origin) -> Audited:
             detail=str(words["detail"]),
         )
         for words, deviation, tolerance, claimed, passed in zip(
-            known["checks"], *numbers, strict=True
+            result.attributes["checks"], *numbers, strict=True
         )
     ]
-    precision = str(known["facts"]["precision"])
-    return Audited(source, str(known["material"]), precision, checks, origin)
 
 
 def _column(stored: NDArray[Any]) -> NDArray[np.float64]:

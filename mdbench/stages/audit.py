@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,15 @@ from mdbench.config import AuditConfig, stamp
 from mdbench.errors import InputError
 from mdbench.md.nve_checks import EnergyRun, echo, energy_run
 from mdbench.md.state import Run
-from mdbench.models import parse_name
 from mdbench.potentials.base import ForceField
 from mdbench.potentials.materials import Material, material
 from mdbench.potentials.refpot import RefPot
+from mdbench.reporting.model_sections import stored_checks
 from mdbench.reporting.tables import text_table
+from mdbench.stages.damage import undamaged
 from mdbench.stages.force_fields import Resolved, resolve
-from mdbench.store import Dataset, Result, check_output, read_result, write_result
+from mdbench.stages.outputs import current_run
+from mdbench.store import Dataset, check_output, read_result, write_result
 from mdbench.units import FS_IN_PS, PS_IN_NS, SECONDS_PER_DAY
 
 #: Timesteps of the runs at constant energy, fs; heating before them, and the time of an echo, ps.
@@ -131,7 +132,16 @@ def run(
         progress: Called with the share done and what is being done.
     """
     folder = _run_folder(run_folder)
-    found = _resolved(config, model, calculator, calculator_args, folder)
+    found = resolve(
+        model=model,
+        calculator=calculator,
+        calculator_args=calculator_args,
+        run_folder=folder,
+        untrained=True,
+        seed=config.seed,
+        device=config.device,
+        precision=config.precision,
+    )
     _use_threads(threads)
     target = output
     if target is None and folder is not None:
@@ -150,44 +160,9 @@ def run(
 
 def _run_folder(asked: Path | None) -> Path | None:
     """The run folder that was named, or the current one where there is one."""
-    if asked is not None:
-        return asked
-    if "MDBENCH_RUN" in os.environ:
-        return Path(os.environ["MDBENCH_RUN"])
-    return Path("run") if Path("run").is_dir() else None
-
-
-def _resolved(
-    config: AuditConfig,
-    model: str | None,
-    calculator: str | None,
-    calculator_args: str | None,
-    folder: Path | None,
-) -> Resolved:
-    """The force field: trained where the run folder has it, else with random weights."""
-    trained = model is not None and folder is not None and _is_trained(model, folder)
-    return resolve(
-        model=model,
-        calculator=calculator,
-        calculator_args=calculator_args,
-        run_folder=folder,
-        untrained=not trained,
-        seed=config.seed,
-        device=config.device,
-        precision=config.precision,
-    )
-
-
-def _is_trained(model: str, folder: Path) -> bool:
-    """Whether a run folder has a model of that name."""
-    place = folder / "models"
-    if (place / model).is_dir():
-        return True
-    try:
-        name = parse_name(model).folder
-    except InputError:  # a checkpoint by its path, or a name that `resolve` refuses
-        return False
-    return any(place.glob(f"{name}-s[0-9]*"))
+    folder = current_run(asked)
+    is_named = asked is not None or "MDBENCH_RUN" in os.environ
+    return folder if is_named or folder.is_dir() else None
 
 
 def _use_threads(threads: int | None) -> None:
@@ -355,37 +330,11 @@ def _known(target: Path, found: Resolved, config: AuditConfig) -> AuditReport:
             where=target,
             remedy="--force makes it anew",
         )
-    report = AuditReport(
-        found.source, label, config, _stored_checks(target, stored), stored.attributes["facts"]
-    )
+    with undamaged(target, "audit"):
+        facts, checks = dict(stored.attributes["facts"]), stored_checks(stored)
+    report = AuditReport(found.source, label, config, checks, facts)
     report.notes.append(f"already done: {target}")
     return report
-
-
-def _stored_checks(target: Path, stored: Result) -> list[Check]:
-    try:
-        columns: Iterable[Sequence[Any]] = zip(
-            *(stored.datasets[name] for name in ("deviation", "tolerance", "claimed", "passed")),
-            strict=True,
-        )
-        return [
-            Check(
-                name=str(text["name"]),
-                done=str(text["done"]),
-                deviation=float(deviation),
-                tolerance=float(tolerance),
-                claimed=bool(claimed),
-                passed=bool(passed),
-                detail=str(text["detail"]),
-            )
-            for text, (deviation, tolerance, claimed, passed) in zip(
-                stored.attributes["checks"], columns, strict=True
-            )
-        ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            "damaged result", where=target, found=f"{type(error).__name__} {error}"
-        ) from error
 
 
 def _finite(values: Any) -> Any:

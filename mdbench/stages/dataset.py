@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from mdbench.config import DatasetConfig, stamp
 from mdbench.errors import InputError, suggest
+from mdbench.potentials.materials import known_as
 from mdbench.reporting.tables import Cell, text_table
 from mdbench.stages.dataset_file import (
     Content,
@@ -34,7 +34,7 @@ from mdbench.stages.dataset_runs import (
     statistics,
     usable_frames,
 )
-from mdbench.stages.outputs import already_done, one_group, select
+from mdbench.stages.outputs import already_done, current_run, one_group, select
 from mdbench.stages.runs import Group, grouped
 from mdbench.stages.temperatures import selected
 from mdbench.store import Input, input_of
@@ -104,7 +104,7 @@ def run(
     if files:
         wishes = [_of_files(files, materials, output, force=force)]
     else:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+        folder = current_run(run_folder)
         wishes = _of_run(folder, materials, output, force=force)
         report.notes.append(f"run folder {folder}: {', '.join(w.material for w in wishes)}")
     own = replace(config, temps=None)
@@ -159,13 +159,11 @@ def _of_run(
 
 def _named(known: Sequence[str], asked: Sequence[str]) -> list[str]:
     """Those of the known materials that are asked for, whatever their case and dashes."""
-    plain = {"".join(c for c in name.lower() if c.isalnum()): name for name in known}
     chosen = []
     for name in asked:
-        word = "".join(c for c in name.lower() if c.isalnum())
-        if word not in plain:
+        if (found := known_as(name, known)) is None:
             raise InputError(f"--material {name}: no trajectory", remedy=suggest(name, known))
-        chosen.append(plain[word])
+        chosen.append(found)
     return list(dict.fromkeys(chosen or known))
 
 

@@ -29,7 +29,7 @@ from mdbench.potentials.materials import Material
 from mdbench.stages.journal import Journal, record_type
 from mdbench.store import Dataset, Input, TrajectoryFile, TrajectoryWriter, check_output
 from mdbench.trajectory import Provenance, Trajectory
-from mdbench.units import FS_IN_PS, PS_IN_NS
+from mdbench.units import FS_IN_PS, PS_IN_NS, SECONDS_PER_DAY
 from mdbench.version import __version__
 
 Progress = Callable[[float, str], None]
@@ -42,7 +42,6 @@ _OBSERVABLES = {
     "conserved_energy": "eV",
     "pressure": "eV Angstrom-3",
 }
-_SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -426,7 +425,7 @@ class _Crew:
         done = sum(self._done.values())
         total = len(self._tasks) * (self._settings.n_ramp_steps + self._settings.n_steps)
         speed = (done - self._at_start) / max(time.monotonic() - self._began, 1e-9)
-        ns = speed * self._settings.timestep_fs * FS_IN_PS * PS_IN_NS * _SECONDS_PER_DAY
+        ns = speed * self._settings.timestep_fs * FS_IN_PS * PS_IN_NS * SECONDS_PER_DAY
         self._progress(done / total, f"{speed:,.0f} steps/s, {max(ns, 0):,.0f} ns/day")
 
 

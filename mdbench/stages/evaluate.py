@@ -26,7 +26,7 @@ from mdbench.stages.evaluate_output import (
     write_table,
 )
 from mdbench.stages.force_fields import Resolved, resolve
-from mdbench.stages.outputs import one_group
+from mdbench.stages.outputs import check_not_read, check_outputs, current_run, one_group
 from mdbench.stages.predictions import LabeledFrames, by_material, predict
 from mdbench.stages.runs import expand
 from mdbench.stages.structure import Progress
@@ -80,9 +80,10 @@ def run(
         force: Overwrite.
         progress: Called with the share done and what is being computed.
     """
-    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    folder = current_run(run_folder)
     paths = expand(data) if data else _datasets(folder)
-    _check_outputs(paths, output, plot, csv, force=force)
+    check_outputs(output, csv, plot, force=force)
+    check_not_read((output, csv, plot), paths, "inputs")
     materials = by_material(paths, config.split)
     one_group(output, [known.material for known in materials], "material")
     asked = resolve(
@@ -133,22 +134,6 @@ def _datasets(folder: Path) -> list[Path]:
             remedy="`mdbench dataset` makes one; or name files with --data",
         )
     return found
-
-
-def _check_outputs(
-    paths: Sequence[Path], output: Path | None, plot: Path | None, csv: Path | None, *, force: bool
-) -> None:
-    """Refuses outputs before any work, also, when forced, those in place of what is read."""
-    for target in (output, plot, csv):
-        if target is None:
-            continue
-        check_output(target, force=force or target is not output)
-        if target.exists() and any(p.exists() and target.samefile(p) for p in paths):
-            raise InputError("output is one of the inputs", where=target)
-    if plot is not None:
-        from mdbench.reporting.figures import check_name
-
-        check_name(plot)
 
 
 def _settings(known: LabeledFrames, config: EvaluateConfig, asked: Resolved) -> dict[str, Any]:

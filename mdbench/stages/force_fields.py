@@ -11,6 +11,7 @@ from mdbench.models import create, parse_name
 from mdbench.potentials.base import ForceField
 from mdbench.potentials.calculators import force_field
 from mdbench.stages.dynamics import arguments
+from mdbench.stages.outputs import current_run
 from mdbench.store import Input, input_of
 
 
@@ -57,12 +58,11 @@ def resolve(
     """The force field that `--model` or `--calculator` names.
 
     Args:
-        model: A checkpoint, or the name of a model of the run folder; where `untrained`, of an
-            architecture.
+        model: A checkpoint, or the name of a model of the run folder.
         calculator: A name of `potentials.calculators`, or MODULE:FACTORY.
         calculator_args: KEY=VALUE,…
-        run_folder: Where models by name are.
-        untrained: A name means a model with random weights from the seed.
+        run_folder: Where models by name are; by default $MDBENCH_RUN, else `run`.
+        untrained: A name that is not trained there means random weights from the seed.
         seed: Of random weights.
         device: auto, cpu or cuda.
         precision: float32 or float64, of a model.
@@ -87,8 +87,11 @@ def resolve(
     path = Path(model)
     if path.exists() or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
         return _checkpoint(path, device, precision)
+    trained = _trained(model, current_run(run_folder))
+    if trained is not None:
+        return _checkpoint(trained, device, precision)
+    name = parse_name(model)
     if untrained:
-        name = parse_name(model)
         return _wrapped(
             create(name, seed=seed),
             f"{name.text} with random weights, seed {seed}",
@@ -96,28 +99,26 @@ def resolve(
             device,
             precision,
         )
-    return _checkpoint(_trained(model, run_folder or Path("run")), device, precision)
+    raise InputError(
+        f"no trained {name.text}",
+        where=current_run(run_folder) / "models",
+        remedy=f"`mdbench train --model {name.text}` makes it, or name a checkpoint",
+    )
 
 
-def _trained(model: str, run_folder: Path) -> Path:
-    """The checkpoint of a run folder that `schnet-small` or `schnet-small-s1` names."""
+def _trained(model: str, run_folder: Path) -> Path | None:
+    """The checkpoint that `schnet-small` or `schnet-small-s1` names; None without one."""
     place = run_folder / "models"
     if (place / model).is_dir():
         return place / model
     name = parse_name(model)
     found = sorted(path for path in place.glob(f"{name.folder}-s[0-9]*") if path.is_dir())
-    if not found:
-        raise InputError(
-            f"no trained {name.text}",
-            where=place,
-            remedy=f"`mdbench train --model {name.text}` makes it, or name a checkpoint",
-        )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(
             f"model {model!r} has several seeds", where=place, expected=f"one of {names}"
         )
-    return found[0]
+    return found[0] if found else None
 
 
 def torch_device(name: str) -> str:

@@ -14,6 +14,11 @@ from mdbench.stages.runs import Group, expand, grouped, trajectories_in, without
 from mdbench.store import Input, check_output, read_result
 
 
+def current_run(asked: Path | None) -> Path:
+    """The run folder that was named, else $MDBENCH_RUN, else `run`."""
+    return asked or Path(os.environ.get("MDBENCH_RUN", "run"))
+
+
 def place(folder: Path, group: Group, name: str) -> Path:
     """Where a run folder keeps an observable of a group, as rdf-800K.h5."""
     suffix = "" if group.temperature_k is None else f"-{group.temperature_k:g}K"
@@ -83,6 +88,22 @@ def select(
         plot: Figure.
         force: Overwrite.
     """
+    check_outputs(output, csv, plot, force=force)
+    others, notes, folder = expand(references), [], None
+    if files:
+        paths = expand(files)
+    else:
+        folder = current_run(run_folder)
+        paths = trajectories_in(folder)
+    check_not_read((output, csv, plot), [*paths, *others], "trajectories")
+    if folder is not None:
+        paths = without(paths, others, folder)
+        notes.append(f"run folder {folder}: {len(paths)} trajectories")
+    return Selection(folder, grouped(paths, run=folder), others, notes)
+
+
+def check_outputs(output: Path | None, csv: Path | None, plot: Path | None, *, force: bool) -> None:
+    """Refuses outputs that cannot be written, before any work; tables and figures are replaced."""
     for target in (output, csv, plot):
         if target is not None:
             check_output(target, force=force or target is not output)
@@ -90,17 +111,6 @@ def select(
         from mdbench.reporting.figures import check_name
 
         check_name(plot)
-    others, notes, folder = expand(references), [], None
-    if files:
-        paths = expand(files)
-    else:
-        folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
-        paths = trajectories_in(folder)
-    _check_not_read((output, csv, plot), [*paths, *others])
-    if folder is not None:
-        paths = without(paths, others, folder)
-        notes.append(f"run folder {folder}: {len(paths)} trajectories")
-    return Selection(folder, grouped(paths, run=folder), others, notes)
 
 
 def one_group(output: Path | None, names: Sequence[str], what: str = "group") -> None:
@@ -109,12 +119,12 @@ def one_group(output: Path | None, names: Sequence[str], what: str = "group") ->
         raise InputError(f"-o takes one {what}", found="; ".join(names), remedy="name its files")
 
 
-def _check_not_read(targets: Iterable[Path | None], sources: Sequence[Path]) -> None:
-    """Refuses, also when forced, outputs in place of the trajectories that are read."""
+def check_not_read(targets: Iterable[Path | None], sources: Sequence[Path], what: str) -> None:
+    """Refuses, also when forced, outputs in place of what is read, as `what` names it."""
     for target in targets:
         if (
             target is not None
             and target.exists()
             and any(s.exists() and target.samefile(s) for s in sources)
         ):
-            raise InputError("output is one of the trajectories", where=target)
+            raise InputError(f"output is one of the {what}", where=target)

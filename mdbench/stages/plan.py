@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from mdbench.analysis.planning import Allocation, PilotPoint, Plan, plan
 from mdbench.config import PlanConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table
+from mdbench.stages.outputs import current_run
 from mdbench.stages.runs import expand
 from mdbench.stats import Estimate, Spread
 from mdbench.store import Result, read_result
@@ -72,7 +72,7 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
             found=f"{config.wanted:g}",
         )
     report = PlanReport(config)
-    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    folder = current_run(run_folder)
     if files:
         paths = expand(files)
     else:

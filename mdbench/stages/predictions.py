@@ -238,7 +238,7 @@ class _Predictor:
     def _batch(self, samples: Samples) -> tuple[FloatArray, FloatArray]:
         n, n_atoms = len(samples), samples.n_atoms
         evaluator = self._evaluator(samples)
-        positions = np.array(samples.positions).reshape(-1, 3)  # torch warns of read-only arrays
+        positions = samples.positions.reshape(-1, 3)
         active = np.ones(n, dtype=np.bool_)
         evaluator.evaluate(beside(evaluator, positions), beside(evaluator, active))
         return on_host(evaluator.energies), on_host(evaluator.forces).reshape(n, n_atoms, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mdbench.md.frames import Recording
 from mdbench.potentials.calculators import force_field
 from mdbench.potentials.materials import material
 from mdbench.stages.dynamics import DynamicsReport, Job, Progress, arguments, run_jobs
+from mdbench.stages.outputs import current_run
 from mdbench.stages.temperatures import Temperatures
 
 
@@ -33,7 +33,7 @@ def run(
         force: Make everything anew.
         progress: Called with the share done and the speed.
     """
-    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    folder = current_run(run_folder)
     temperatures = Temperatures.parse(config.temps).values()
     structures = [material(name) for name in materials]
     potential = force_field(config.calculator, arguments(config.calculator_args))

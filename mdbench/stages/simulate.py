@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mdbench.md.simulate import simulate
 from mdbench.potentials.materials import Material, material
 from mdbench.stages.dynamics import DynamicsReport, Engine, Job, Progress, run_jobs
 from mdbench.stages.force_fields import resolve
+from mdbench.stages.outputs import current_run
 from mdbench.stages.temperatures import Temperatures
 from mdbench.store import TrajectoryFile
 
@@ -39,7 +39,7 @@ def run(
         force: Make everything anew.
         progress: Called with the share done and the speed.
     """
-    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    folder = current_run(run_folder)
     temperatures = Temperatures.parse(config.temps).values()
     structures = [material(name) for name in materials]
     found = resolve(

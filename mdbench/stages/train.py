@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,12 @@ from mdbench.config import TrainConfig, stamp
 from mdbench.errors import InputError, suggest
 from mdbench.models import ModelName, arguments_of, create, model_class, parse_name
 from mdbench.models.base import EnergyModel
+from mdbench.potentials.materials import known_as
 from mdbench.samples import Samples
 from mdbench.stages.dataset import content_hash, load
 from mdbench.stages.dataset_file import read_dataset
+from mdbench.stages.force_fields import torch_device
+from mdbench.stages.outputs import current_run
 from mdbench.store import Dataset, Input, check_output, input_of, read_result, write_result
 from mdbench.training.batches import FrameSet
 from mdbench.training.budget import Budget
@@ -108,7 +110,7 @@ def run(
     """
     budget = Budget(config.budget_s, clock)
     name = _model_name(config)
-    folder = run_folder or Path(os.environ.get("MDBENCH_RUN", "run"))
+    folder = current_run(run_folder)
     paths = list(data) or [_dataset(folder, material) for material in materials]
     target = folder / "models" / f"{name.folder}-s{config.seed}"
     _check_outputs(target, plot)
@@ -175,7 +177,7 @@ class _Task:
         if force:
             self.state.unlink(missing_ok=True)
         saved = read_state(self.state, self.stamped) if self.state.exists() else None
-        device = _device(self.config.device)
+        device = torch.device(torch_device(self.config.device))
         splits = [load(path, ("train", "validation")) for path in self.paths]
         samples = _frames(splits, "train", self.paths)
         judges = _frames(splits, "validation", self.paths)
@@ -316,10 +318,8 @@ def _model_name(config: TrainConfig) -> ModelName:
 def _dataset(folder: Path, material: str) -> Path:
     """The dataset of a material in a run folder."""
     known = {path.stem: path for path in sorted(folder.glob("dataset/*.h5"))}
-    plain = {"".join(c for c in stem.lower() if c.isalnum()): stem for stem in known}
-    word = "".join(c for c in material.lower() if c.isalnum())
-    if word in plain:
-        return known[plain[word]]
+    if (name := known_as(material, known)) is not None:
+        return known[name]
     raise InputError(
         f"no dataset of {material}",
         where=folder / "dataset",
@@ -335,13 +335,6 @@ def _check_outputs(target: Path, plot: Path | None) -> None:
 
         check_name(plot)
         check_output(plot, force=True)
-
-
-def _device(name: str) -> torch.device:
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise InputError("--device cuda: torch finds no CUDA device", remedy="--device cpu")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def _frames(

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mdbench.graph import AtomGraph, build_graph
+from mdbench.graph import AtomGraph, build_graph, join_graphs
 from mdbench.models.base import EnergyModel
 from mdbench.samples import Samples
 
@@ -142,37 +142,19 @@ class FrameSet:
 
     def batch(self, frames: Sequence[int] | IntArray) -> Batch:
         """Some frames as one batch, on the device."""
-        numbers, sizes, volumes, energies, forces = [], [], [], [], []
-        indices, shifts, vectors, closest = [], [], [], []
-        n_atoms = 0
-        for frame in frames:
-            part, k = self.place(int(frame))
-            sample, edges = self.samples[part], self._edges(int(frame))
-            x, cell = sample.positions[k], sample.cells[k]
-            i, j = edges.edge_index
-            vectors.append(x[j] + edges.cell_shifts @ cell - x[i])
-            indices.append(edges.edge_index.astype(np.int64) + n_atoms)
-            shifts.append(edges.cell_shifts)
-            closest.append(edges.closest)
-            numbers.append(sample.atomic_numbers)
-            sizes.append(sample.n_atoms)
-            volumes.append(abs(np.linalg.det(cell)))
+        graphs, energies, forces, closest = [], [], [], []
+        for frame in map(int, frames):
+            part, k = self.place(frame)
+            sample, edges = self.samples[part], self._edges(frame)
+            graphs.append(_graph(sample, k, edges))
             energies.append(sample.energies[k])
             forces.append(sample.forces[k])
-            n_atoms += sample.n_atoms
-        graph = AtomGraph(
-            atomic_numbers=torch.from_numpy(np.concatenate(numbers)),
-            system_index=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
-            volumes=torch.tensor(volumes),
-            edge_index=torch.from_numpy(np.concatenate(indices, axis=1)),
-            cell_shifts=torch.from_numpy(np.concatenate(shifts)),
-            edge_vectors=torch.from_numpy(np.concatenate(vectors)),
-        )
+            closest.append(edges.closest)
         return Batch(
-            graph=graph.to(self._device, self._dtype),
+            graph=join_graphs(graphs).to(self._device, self._dtype),
             energies=torch.tensor(energies, dtype=torch.float64, device=self._device),
             forces=self._moved(np.concatenate(forces)),
-            sizes=self._moved(np.array(sizes)),
+            sizes=self._moved(np.array([graph.n_atoms for graph in graphs])),
             frames=np.asarray(frames, dtype=np.int64),
             closest=np.min(closest, axis=0),
         )
@@ -187,9 +169,9 @@ class FrameSet:
         part, k = self.place(frame)
         sample = self.samples[part]
         graph = build_graph(
-            sample.atomic_numbers.copy(),  # torch warns of arrays that cannot be written
-            sample.positions[k].copy(),
-            sample.cells[k].copy(),
+            sample.atomic_numbers,
+            sample.positions[k],
+            sample.cells[k],
             self._cutoff,
             max_neighbors=self._max_neighbors,
             dtype=torch.float64,
@@ -214,6 +196,20 @@ class FrameSet:
         pairs = np.minimum(i, j) * n + np.maximum(i, j)
         np.minimum.at(found, pairs, graph.edge_lengths.numpy())
         return found
+
+
+def _graph(sample: Samples, frame: int, edges: _Edges) -> AtomGraph:
+    """A frame of a material, in double precision."""
+    x, cell = sample.positions[frame], sample.cells[frame]
+    i, j = edges.edge_index
+    return AtomGraph(
+        atomic_numbers=torch.tensor(sample.atomic_numbers),
+        system_index=torch.zeros(sample.n_atoms, dtype=torch.int64),
+        volumes=torch.tensor([abs(np.linalg.det(cell))]),
+        edge_index=torch.from_numpy(edges.edge_index.astype(np.int64)),
+        cell_shifts=torch.from_numpy(edges.cell_shifts),
+        edge_vectors=torch.from_numpy(x[j] + edges.cell_shifts @ cell - x[i]),
+    )
 
 
 def steps_of_epoch(n_frames: int, batch_size: int) -> int:

@@ -8,7 +8,8 @@ from mdbench_cli.main import run
 from numpy.testing import assert_allclose
 
 from mdbench.analysis.audit import CHECKS
-from mdbench.stages.audit import _is_trained
+from mdbench.errors import InputError
+from mdbench.stages.force_fields import _trained
 from mdbench.store import read_result
 
 REFPOT = ["audit", "--calculator", "refpot", "--material", "gamma-li3ps4"]
@@ -135,6 +136,13 @@ def test_an_untrained_model(capsys):
     found = document(["audit", "--model", "schnet-small", "--material", "gamma-li3ps4"], capsys)
     assert found["passed"]
     assert "random weights" in found["force_field"]
+
+
+def _is_trained(name, folder):
+    try:
+        return _trained(name, folder) is not None
+    except InputError:  # no name of a model, or a path
+        return False
 
 
 def test_which_models_a_run_folder_has(folder):

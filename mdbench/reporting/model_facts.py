@@ -167,7 +167,7 @@ class Models:
 
     Attributes:
         trained: Checkpoints.
-        learning: PNG image of the learning curves; None without any.
+        learning: PNG images of learning curves, one for each run that has some.
         errors: One for each force field, material and split.
         parity: PNG images of predicted against reference forces by force field.
         audits: One for each force field.
@@ -175,7 +175,7 @@ class Models:
     """
 
     trained: Sequence[TrainedModel] = ()
-    learning: bytes | None = None
+    learning: Sequence[bytes] = ()
     errors: Sequence[MaterialErrors] = ()
     parity: Mapping[str, bytes] = field(default_factory=dict)
     audits: Sequence[Audited] = ()

@@ -12,7 +12,7 @@ import numpy as np
 
 from mdbench.errors import located
 from mdbench.reporting.accuracy_figure import force_figure
-from mdbench.reporting.figures import png
+from mdbench.reporting.embedded import png
 from mdbench.reporting.model_facts import (
     FORCE_MAE,
     QUANTITIES,
@@ -43,11 +43,12 @@ class _KnownDataset:
     random: bool
 
 
-def read_models(run_folder: Path) -> tuple[Models, list[str]]:
+def read_models(run_folder: Path, *, draw: bool = False) -> tuple[Models, list[str]]:
     """What is known about the force fields of a run folder, and names of files not shown.
 
     Args:
         run_folder: The run folder; what it lacks is left out.
+        draw: Make the figures, too.
 
     Raises:
         InputError: A damaged file.
@@ -71,11 +72,15 @@ def read_models(run_folder: Path) -> tuple[Models, list[str]]:
     audits = [_audited(run_folder, path) for path in audit_files]
     found = Models(
         trained=trained,
-        learning=png(learning_figure(curves)) if curves else None,
         errors=errors,
-        parity={source: png(force_figure(panels, source)) for source, panels in points.items()},
         audits=audits,
     )
+    if draw:
+        found = dataclasses.replace(
+            found,
+            learning=[png(learning_figure(curves))] if curves else [],
+            parity={source: png(force_figure(panels, source)) for source, panels in points.items()},
+        )
     return dataclasses.replace(found, warnings=[*warnings, *_outdated(found)]), left
 
 

@@ -656,6 +656,25 @@ class TrajectoryFile:
         except InputError as error:
             raise InputError(str(error), where=self.path) from error
 
+    def observable(
+        self, name: str, start: int = 0, stop: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """(n_frames,) one number of each frame of a range; None where it is not stored.
+
+        Args:
+            name: As `temperature` (K), `kinetic_energy` (eV) or `pressure` (eV/Å³).
+            start: First frame.
+            stop: Frame after the last; the end by default.
+        """
+        place = f"observables/trajectory/{name}/value"
+        with reading(self.path):
+            if place not in self._file:
+                return None
+            values = self._file[place]
+            if values.shape != (self.n_frames,):
+                raise ValueError(f"{name} of shape {values.shape}")
+            return np.asarray(values[slice(start, stop)], dtype=np.float64)
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

@@ -249,6 +249,20 @@ def test_block_by_block_is_the_whole(tmp_path):
         assert file.steps.tolist() == [5 * i for i in range(30)]
 
 
+def test_numbers_of_each_frame(tmp_path):
+    path, kelvin = tmp_path / "t.h5", np.arange(6.0)
+    with TrajectoryWriter(path) as writer:
+        dataset = Dataset(kelvin, "K", ("frame",))
+        writer.append(trajectory(), observables={"temperature": dataset})
+        writer.finish(Provenance())
+    with TrajectoryFile(path) as file:
+        assert_array_equal(file.observable("temperature"), kelvin)
+        assert_array_equal(file.observable("temperature", 2, 5), kelvin[2:5])
+        assert file.observable("pressure") is None
+        with refused(path, "stress of shape (6, 3, 3)"):
+            file.observable("stress")
+
+
 def test_a_later_block_that_lacks_something(tmp_path):
     made = trajectory(4)
     bare = trajectory(4, fields=())

@@ -42,6 +42,26 @@ class Wandering:
     first_bad_time_ps: float
 
 
+@dataclass(frozen=True)
+class Spans:
+    """How far an element of the framework is from its places in all spans of one length.
+
+    Attributes:
+        element: Symbol.
+        n_windows: Windows of a span.
+        span_ps: Length of a span, ps.
+        rms: (W − n_windows + 1,) Å, root mean square displacement about the mean positions of the
+            span; NaN in spans of too few frames.
+        limit: Å, of spans of that length.
+    """
+
+    element: str
+    n_windows: int
+    span_ps: float
+    rms: FloatArray
+    limit: float
+
+
 class LatticeReference:
     """How far the reference's framework atoms go from their mean positions.
 
@@ -60,30 +80,42 @@ class LatticeReference:
         Looked at are spans of 1, 2, 4, … windows and the longest that the reference has, too,
         each ending with every window.
         """
-        if not (run.time_axis and self._runs):
-            return
-        elements = _by_element(run)
         worst: dict[str, tuple[float, float, float, float]] = {}
         first: dict[str, int] = {}
-        longest = self._longest_ps(run)
-        for n_windows in _lengths(run, longest):
-            squares, n_frames = _span_squares(run, n_windows)
-            span_ps = n_windows * run.window_ps
-            limits = self._limits_of(span_ps, min(span_ps, run.length_ps))
-            for element, limit in limits.items():
-                rms = np.sqrt(squares[:, elements[element]].mean(axis=1))
-                rms[n_frames < _FEWEST_FRAMES] = 0.0
-                bad = np.flatnonzero(rms > limit)
-                if not bad.size:
-                    continue
-                top = float(rms.max())
-                known = worst.get(element, (0.0, 0.0, 0.0, 0.0))
-                worst[element] = max(known, (top / limit, top, limit, span_ps))
-                end = int(bad[0]) + n_windows - 1
-                first[element] = min(first.get(element, end), end)
+        for spans in self.spans(run):
+            element, limit = spans.element, spans.limit
+            bad = np.flatnonzero(spans.rms > limit)
+            if not bad.size:
+                continue
+            top = float(np.nanmax(spans.rms))
+            known = worst.get(element, (0.0, 0.0, 0.0, 0.0))
+            worst[element] = max(known, (top / limit, top, limit, spans.span_ps))
+            end = int(bad[0]) + spans.n_windows - 1
+            first[element] = min(first.get(element, end), end)
         for element, (_, rms_top, limit, span_ps) in sorted(worst.items()):
             time = float(run.start_ps[first[element]])
             yield Wandering(element, rms_top, limit, span_ps, time)
+
+    def spans(self, run: RunWindows, *, n_windows: int | None = None) -> Iterator[Spans]:
+        """The spans of a run that `wandering` looks at, the shortest first.
+
+        Args:
+            run: Of the model, or of the reference itself.
+            n_windows: Only spans of so many windows.
+        """
+        if not (run.time_axis and self._runs):
+            return
+        elements = _by_element(run)
+        for length in _lengths(run, self._longest_ps(run)):
+            if n_windows not in (None, length):
+                continue
+            squares, n_frames = _span_squares(run, length)
+            span_ps = length * run.window_ps
+            limits = self._limits_of(span_ps, min(span_ps, run.length_ps))
+            for element, limit in limits.items():
+                rms = np.sqrt(squares[:, elements[element]].mean(axis=1))
+                rms[n_frames < _FEWEST_FRAMES] = np.nan
+                yield Spans(element, length, span_ps, rms, limit)
 
     def _longest_ps(self, run: RunWindows) -> float:
         lengths = [len(other.start_ps) * other.window_ps for other in self._runs]

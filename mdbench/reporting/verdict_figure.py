@@ -15,6 +15,8 @@ from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from mdbench.analysis.evidence import EvidenceCurve
+from mdbench.reporting.failure_figure import draw_evidence
 from mdbench.reporting.figures import PAGE_WIDTH, STYLE, plain
 
 FloatArray = NDArray[np.float64]
@@ -39,6 +41,8 @@ class VerdictCurves:
         noise: (n_bins,) each, half the 95 % band of the difference of a perfect model.
         comparison: What `mdbench rdf --against --json` prints as `comparison`.
         name: Of the model's runs.
+        evidence: What shows the first failure, and that failure as `failure_figure` takes it; None
+            without one.
     """
 
     r: FloatArray
@@ -47,6 +51,7 @@ class VerdictCurves:
     noise: Mapping[str, FloatArray]
     comparison: Mapping[str, Any]
     name: str
+    evidence: tuple[EvidenceCurve, Mapping[str, Any]] | None = None
 
     @property
     def title(self) -> str:
@@ -62,13 +67,18 @@ class VerdictCurves:
 
 
 def verdict_figure(curves: VerdictCurves) -> Figure:
-    """All atoms and the survival curve above, one panel per pair below, residuals under each."""
+    """All atoms and the survival curve above, one panel per pair below, residuals under each.
+
+    The evidence of a failure stands at the bottom.
+    """
     pairs = sorted((curves.reference.keys() & curves.model.keys()) - {"total"})
     columns = min(5, max(len(pairs), 1))
     rows = math.ceil(len(pairs) / columns) if len(pairs) > 1 else 0
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(PAGE_WIDTH, 2.7 + 1.7 * rows))
-        outer = GridSpec(1 + rows, 1, figure=figure, height_ratios=[2.4] + [1.6] * rows)
+        more = 0 if curves.evidence is None else 1
+        figure = Figure(figsize=(PAGE_WIDTH, 2.7 + 1.7 * rows + 2.0 * more))
+        heights = [2.4] + [1.6] * rows + [1.6] * more
+        outer = GridSpec(len(heights), 1, figure=figure, height_ratios=heights)
         survival = curves.comparison["survival"]
         top = GridSpecFromSubplotSpec(1, 5, subplot_spec=outer[0])
         _overlay(figure, top[:4] if survival else top[:], curves, "total", "all atoms", True, True)
@@ -79,6 +89,8 @@ def verdict_figure(curves: VerdictCurves) -> Figure:
             for column, pair in enumerate(pairs[row * columns : (row + 1) * columns]):
                 lowest = (row + 1) * columns + column >= len(pairs)
                 _overlay(figure, line[column], curves, pair, pair, column == 0, lowest)
+        if curves.evidence is not None:
+            draw_evidence(figure.add_subplot(outer[-1]), *curves.evidence)
         figure.suptitle(
             plain(curves.title),
             fontsize=8,

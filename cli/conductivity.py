@@ -23,6 +23,7 @@ from . import options
     metavar="FILE",
     help="Trajectories of the reference (repeatable, patterns): ratios with significance.",
 )
+@options.sources
 @options.run_folder
 @options.settings(ConductivityConfig)
 @options.results
@@ -30,6 +31,7 @@ from . import options
 def command(
     files: tuple[Path, ...],
     references: tuple[Path, ...],
+    sources: tuple[str, ...],
     run: Path | None,
     as_json: bool,
     csv: Path | None,
@@ -58,6 +60,7 @@ def command(
             files,
             config,
             references=references,
+            sources=sources,
             run_folder=run,
             output=output,
             csv=csv,

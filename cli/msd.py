@@ -15,12 +15,14 @@ from . import options
 
 @click.command(short_help="Show diffusion: MSD, D with its interval, tensor.")
 @click.argument("files", nargs=-1, type=options.PATH)
+@options.sources
 @options.run_folder
 @options.settings(MsdConfig)
 @options.results
 @options.talk
 def command(
     files: tuple[Path, ...],
+    sources: tuple[str, ...],
     run: Path | None,
     as_json: bool,
     csv: Path | None,
@@ -49,6 +51,7 @@ def command(
         report = msd.run(
             files,
             config,
+            sources=sources,
             run_folder=run,
             output=output,
             csv=csv,

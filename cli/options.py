@@ -76,7 +76,8 @@ def materials(function: Function) -> Function:
         default=("lgps",),
         show_default=True,
         metavar="NAME|FILE",
-        help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable).",
+        help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable). To simulate, "
+        "also a material of reference/ in the run folder.",
     )(function)
 
 
@@ -87,6 +88,26 @@ def run_folder(function: Function) -> Function:
         type=PATH,
         metavar="DIR",
         help="Run folder, where no files are named. Default: $MDBENCH_RUN, else ./run.",
+    )(function)
+
+
+def sources(function: Function) -> Function:
+    """`--source`, repeatable."""
+    return click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        metavar="NAME",
+        help="Without files: only this source of the run folder, as schnet-s0 (repeatable).",
+    )(function)
+
+
+def update(function: Function) -> Function:
+    """`--update`."""
+    return click.option(
+        "--update",
+        is_flag=True,
+        help="Make anew what was made with other settings; the rest stays.",
     )(function)
 
 

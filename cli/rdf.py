@@ -28,6 +28,7 @@ from . import options
     type=click.Choice(["stable"]),
     help="With --against: exit status 1 unless every verdict is this.",
 )
+@options.sources
 @options.run_folder
 @options.settings(RdfConfig)
 @options.results
@@ -36,6 +37,7 @@ def command(
     files: tuple[Path, ...],
     references: tuple[Path, ...],
     require: str | None,
+    sources: tuple[str, ...],
     run: Path | None,
     as_json: bool,
     csv: Path | None,
@@ -69,6 +71,7 @@ def command(
             files,
             config,
             references=references,
+            sources=sources,
             run_folder=run,
             output=output,
             csv=csv,
@@ -79,4 +82,5 @@ def command(
     options.notes(report.notes, quiet=quiet)
     click.echo(json.dumps(report.as_json()) if as_json else report.as_text())
     verdicts = {r.against.verdict.state for r in report.results if r.against is not None}
-    return 1 if require and verdicts != {require} else 0
+    met = report.complete and verdicts == {require}
+    return 1 if require and not met else 0

@@ -19,6 +19,7 @@ from . import options
 @options.settings(ReferenceConfig)
 @options.threads
 @options.force
+@options.update
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @options.talk
 def command(
@@ -26,6 +27,7 @@ def command(
     run: Path | None,
     threads: int | None,
     force: bool,
+    update: bool,
     as_json: bool,
     quiet: bool,
     **values: Any,
@@ -42,10 +44,18 @@ def command(
     """
     from mdbench.stages import reference
 
+    if update and force:
+        raise click.UsageError("--update or --force, not both")
     config = options.take(ReferenceConfig, values)
     with options.progress_bar(quiet=quiet) as progress:
         report = reference.run(
-            materials, config, run_folder=run, threads=threads, force=force, progress=progress
+            materials,
+            config,
+            run_folder=run,
+            threads=threads,
+            force=force,
+            update=update,
+            progress=progress,
         )
     options.notes(report.notes, quiet=quiet)
     click.echo(json.dumps(report.as_json()) if as_json else report.as_text())

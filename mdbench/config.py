@@ -428,7 +428,8 @@ class AuditConfig:
 
     material: str = setting(
         "lgps",
-        "Structure: lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file.",
+        "Structure: lgps, li3ps4, gamma-li3ps4, li4ges4, a structure file, or a material of "
+        "reference/ in the run folder.",
         metavar="NAME|FILE",
     )
     seed: int = setting(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats as distributions
+from scipy.special import stdtrit
 
 FloatArray = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ def log_estimate(log_value: float, spread: Spread, unit: str) -> Estimate:
 @cache
 def student_t(freedom: float) -> float:
     """The two-sided quantile of Student's t at `LEVEL`."""
-    return float(distributions.t.ppf(0.5 + 0.5 * LEVEL, freedom))
+    return float(stdtrit(freedom, 0.5 + 0.5 * LEVEL))
 
 
 def sum_of(spreads: Sequence[Spread], weights: ArrayLike = 1.0) -> Spread:

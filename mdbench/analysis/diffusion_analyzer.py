@@ -27,7 +27,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
-from scipy.signal import oaconvolve
 
 from mdbench.errors import InputError, suggest
 from mdbench.stats import FloatArray
@@ -199,6 +198,8 @@ def _over_first_origins(ions: Iterator[FloatArray], n_frames: int, n_origins: in
 
     The last frame is not used, as DiffusionAnalyzer does not.
     """
+    from scipy.signal import oaconvolve  # slow to import, and rarely needed
+
     squares = np.zeros((3, n_frames - 1))
     products = np.zeros((3, n_frames - n_origins))
     for x in ions:

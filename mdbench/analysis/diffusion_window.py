@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats as distributions
+from scipy.special import fdtrc, stdtr
 
 from mdbench.analysis.motion import IonMotion
 from mdbench.analysis.msd import FloatArray, LagMoments, lag_moments
@@ -201,9 +201,8 @@ def _bends(paths: FloatArray) -> float:
         return 1.0
     mean = samples.mean(axis=0)
     t_squared = float(mean @ np.linalg.solve(covariance, mean))
-    return float(
-        distributions.f.sf(t_squared * (n - degrees) / (degrees * (n - 1)), degrees, n - degrees)
-    )
+    ratio = max(t_squared, 0.0) * (n - degrees) / (degrees * (n - 1))
+    return float(fdtrc(degrees, n - degrees, ratio))
 
 
 def _upper_tail(values: FloatArray) -> float:
@@ -212,4 +211,4 @@ def _upper_tail(values: FloatArray) -> float:
     mean = float(values.mean())
     if spread.variance == 0.0:
         return 0.5 if mean == 0.0 else float(mean < 0.0)
-    return float(distributions.t.sf(mean / spread.standard_error, spread.freedom))
+    return float(stdtr(spread.freedom, -mean / spread.standard_error))

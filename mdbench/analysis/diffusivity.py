@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats as distributions
+from scipy.special import fdtrc, gammaincinv
 
 from mdbench.analysis.diffusion_window import (
     LATE,
@@ -208,7 +208,7 @@ class _Evidence:
 
     def bound(self, fit: Pooled) -> Estimate:
         """An upper bound of D: the Poisson limit of the hops seen, or that of the fit if larger."""
-        expected = 0.5 * float(distributions.chi2.ppf(LEVEL, 2 * (self.n_hops + 1)))  # 3.0 for none
+        expected = float(gammaincinv(self.n_hops + 1, LEVEL))  # 3.0 for none
         upper = expected / self.exposure
         if self.n_hops:
             upper = max(upper, fit.value + fit.width)
@@ -286,7 +286,7 @@ def _isotropy(fits: Sequence[TensorFit], shares: FloatArray) -> float | None:
         return None
     mean = shares @ np.array([(fit.by_block[:, :3] @ contrasts.T).mean(axis=0) for fit in fits])
     t_squared = float(mean @ np.linalg.solve(covariance, mean))
-    return float(distributions.f.sf(t_squared * (n - 2) / (2 * (n - 1)), 2, n - 2))
+    return float(fdtrc(2, n - 2, max(t_squared, 0.0) * (n - 2) / (2 * (n - 1))))
 
 
 def _exponent(lags_ps: FloatArray, msd: FloatArray) -> float | None:

@@ -28,7 +28,7 @@ from typing import Literal
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from mdbench.analysis.lattice import LatticeReference
 from mdbench.analysis.motion import SITE_DISTANCE, count_moves
@@ -334,8 +334,8 @@ def _frozen(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> Ite
     hops = count_moves(run.paths, SITE_DISTANCE)
     theirs = sum(count_moves(other.paths, SITE_DISTANCE) for other in moving)
     exposure, their_exposure = _watched_ns(run), sum(map(_watched_ns, moving))
-    most = 0.5 * float(chi2.ppf(0.95, 2 * hops + 2)) / exposure
-    least = 0.5 * float(chi2.ppf(0.05, 2 * theirs)) / their_exposure if theirs else 0.0
+    most = float(gammaincinv(hops + 1, 0.95)) / exposure
+    least = float(gammaincinv(theirs, 0.05)) / their_exposure if theirs else 0.0
     rate, limit = hops / exposure, _FROZEN * theirs / their_exposure
     if rate > limit or most >= least:
         return

@@ -31,8 +31,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
-from scipy.stats import f as f_distribution
+from scipy.special import fdtri, gammaln
 
 from mdbench.errors import InputError
 
@@ -309,7 +308,7 @@ def _quantile(scatter: float, n_independent: float) -> float:
     """
     m = 0.5 / scatter + 0.125
     known = m * n_independent
-    ratio = float(f_distribution.ppf(0.95, m, known))
+    ratio = float(fdtri(m, known, 0.95))
     return math.sqrt(ratio) * _mean_chi(known) / _mean_chi(m)
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats as distributions
+from scipy.special import chdtrc, fdtrc, stdtr
 
 from mdbench.errors import InputError
 from mdbench.stats import Estimate, FloatArray, Spread, sum_of
@@ -78,9 +78,9 @@ class Regression:
         expected = freedom + 2.0 * loss - 6.0 * loss / (freedom + 2.0)
         if loss > 0.0:
             second = freedom * (freedom + 2.0) / (3.0 * loss)
-            p_value = float(distributions.f.sf(chi_square / expected, freedom, second))
+            p_value = float(fdtrc(freedom, second, chi_square / expected))
         else:
-            p_value = float(distributions.chi2.sf(chi_square, freedom))
+            p_value = float(chdtrc(freedom, chi_square))
         return Misfit(chi_square, freedom, chi_square / expected, p_value)
 
 
@@ -114,7 +114,7 @@ def corrected(spreads: Sequence[Spread], leverages: FloatArray) -> list[Spread]:
 
 def two_sided(value: float, spread: Spread) -> float:
     """Probability of a value as far from zero by noise alone."""
-    return 2.0 * float(distributions.t.sf(abs(value) / spread.standard_error, spread.freedom))
+    return 2.0 * float(stdtr(spread.freedom, -abs(value) / spread.standard_error))
 
 
 def log_point(diffusivity: Estimate) -> tuple[float, Spread]:

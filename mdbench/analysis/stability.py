@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from mdbench.analysis.noise import (
     FloatArray,
@@ -303,7 +303,7 @@ def _sum(spreads: Sequence[_Spread]) -> _Spread:
 
 def _half_width(spread: _Spread, factor: float) -> float:
     """t·SE with so many times the data."""
-    t = float(student.ppf(0.975, factor * spread.freedom))
+    t = float(stdtrit(factor * spread.freedom, 0.975))
     return t * math.sqrt(spread.variance / factor)
 
 

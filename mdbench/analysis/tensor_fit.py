@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats as distributions
+from scipy.special import fdtrc
 
 from mdbench.analysis.brownian import slope_weights
 from mdbench.analysis.diffusion_window import LEAST_IONS, N_BLOCKS
@@ -138,7 +138,7 @@ def pooled(fits: Sequence[TensorFit], shares: FloatArray, weights: FloatArray) -
     if within.variance == 0.0:
         return Pooled(value, between, within, replicas_differ=scatter > 0.0)
     ratio = between.variance / within.variance
-    if distributions.f.sf(ratio, between.freedom, within.freedom) < _REPLICAS_DIFFER:
+    if fdtrc(between.freedom, within.freedom, ratio) < _REPLICAS_DIFFER:
         return Pooled(value, between, within, replicas_differ=True)
     freedom = within.freedom + between.freedom
     variance = within.freedom * within.variance + between.freedom * between.variance

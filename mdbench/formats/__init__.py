@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from mdbench.errors import InputError
@@ -33,6 +34,16 @@ _FORMATS = (
 )
 
 
+def format_of(path: Path) -> str | None:
+    """The name of a file's format, as "vasprun.xml"; None where it has none that is known.
+
+    Raises:
+        InputError: A file that cannot be read or is empty.
+    """
+    found = _format(path, peek(path))
+    return None if found is None else found[0].name
+
+
 def open_source(path: Path, hints: Hints) -> Source:
     """An open trajectory file of any known format.
 
@@ -40,20 +51,29 @@ def open_source(path: Path, hints: Hints) -> Source:
         InputError: A file that cannot be read, is empty or has no known format.
     """
     head = peek(path)
+    found = _format(path, head)
+    if found is None:
+        raise InputError(
+            "unknown kind of file",
+            where=path,
+            expected="one of " + ", ".join(f.name for f in _FORMATS),
+            found=_describe(head),
+        )
+    form, module = found
+    source: Source = getattr(module, f"open_{form.function}")(path, hints)
+    return source
+
+
+def _format(path: Path, head: bytes) -> tuple[_Format, ModuleType] | None:
+    """The first format that says that a file is its own, and its module."""
     name = path.name
     for suffix in (".gz", ".bz2", ".xz"):
         name = name.removesuffix(suffix)
     for form in _FORMATS:
         module = import_module(f"mdbench.formats.{form.module}")
         if getattr(module, f"looks_like_{form.function}")(name, head):
-            source: Source = getattr(module, f"open_{form.function}")(path, hints)
-            return source
-    raise InputError(
-        "unknown kind of file",
-        where=path,
-        expected="one of " + ", ".join(f.name for f in _FORMATS),
-        found=_describe(head),
-    )
+            return form, module
+    return None
 
 
 def _describe(head: bytes) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbench.analysis.evidence import EvidenceCurve
 from mdbench.analysis.failures import Failure, find_failures, times_to_failure
 from mdbench.analysis.mobile import mobile_species
 from mdbench.analysis.noise import RunSample
@@ -25,6 +26,7 @@ from mdbench.analysis.survival import Survival, survival
 from mdbench.analysis.windows import RunWindows
 from mdbench.config import RdfConfig
 from mdbench.errors import InputError
+from mdbench.stages.evidence import Shown, show
 from mdbench.stages.runs import Group, same_temperature
 from mdbench.stages.structure import RunStructure
 
@@ -43,6 +45,7 @@ class Against:
         by_pair: By `total`, pair, `framework` and `with mobile`: those that both sides have.
         verdict: On the total g(r), with the failures.
         failures: All failures of the model's runs.
+        shown: The curve that shows a failure, by mode.
         survival: Over the model's runs; None without a time axis.
         end_ps: When the longest of the model's runs ends, on its own clock.
         pressure_gpa: Mean pressure of model and reference; None where not both are known.
@@ -57,11 +60,19 @@ class Against:
     by_pair: dict[str, Comparison]
     verdict: Verdict
     failures: list[Failure]
+    shown: dict[str, Shown]
     survival: Survival | None
     end_ps: float
     pressure_gpa: tuple[float, float] | None
     metrics: dict[str, float | None]
     notes: tuple[str, ...]
+
+    @property
+    def evidence(self) -> tuple[EvidenceCurve, Mapping[str, Any]] | None:
+        """What shows the first failure that has a curve, and that failure; None without one."""
+        for one in self.shown.values():
+            return one.curve, vars(self.failures[one.place])
+        return None
 
     def as_json(self) -> dict[str, Any]:
         """The `comparison` of one group."""
@@ -106,7 +117,8 @@ _ODD_NOISE = 3.0
 def against(
     group: Group,
     runs: Sequence[RunStructure],
-    references: Sequence[tuple[Group, Sequence[RunStructure]]],
+    reference: Group,
+    known: Sequence[RunStructure],
     config: RdfConfig,
 ) -> Against:
     """Holds the runs of a group against those of its reference.
@@ -114,10 +126,10 @@ def against(
     Args:
         group: The model's runs.
         runs: What was read of them.
-        references: What was named with --against, by group.
+        reference: The one that `reference_of` gives.
+        known: What was read of its runs.
         config: Threshold, mobile species.
     """
-    reference, known = _reference_of(group, runs, references)
     notes = _notes(runs, known)
     mobile = mobile_species(_numbers(runs), config.mobile or group.provenance.mobile)
     sides = [_curves(side, mobile) for side in (runs, known)]
@@ -152,6 +164,7 @@ def against(
         by_pair=by_pair,
         verdict=classify(by_pair[TOTAL], failures[0].mode if failures else None),
         failures=failures,
+        shown=show(failures, runs, known),
         survival=alive,
         end_ps=max(windows.end_ps for windows in _windows(runs)),
         pressure_gpa=_pressures(runs, known),
@@ -160,21 +173,22 @@ def against(
     )
 
 
-def _reference_of(
-    group: Group,
-    runs: Sequence[RunStructure],
-    references: Sequence[tuple[Group, Sequence[RunStructure]]],
-) -> tuple[Group, Sequence[RunStructure]]:
-    """The reference of the same temperature and, where there are several, of the same atoms."""
+def reference_of(group: Group, references: Sequence[Group]) -> Group:
+    """The reference of the same temperature and, where there are several, of the same atoms.
+
+    Args:
+        group: The model's runs.
+        references: What was named with --against.
+    """
     at_temperature = [
-        r for r in references if same_temperature(r[0].temperature_k, group.temperature_k)
+        r for r in references if same_temperature(r.temperature_k, group.temperature_k)
     ]
-    of_material = [r for r in at_temperature if r[1][0].whole.n_atoms == runs[0].whole.n_atoms]
-    named = [r for r in of_material if r[0].material == group.material]
+    of_material = [r for r in at_temperature if r.n_atoms == group.n_atoms]
+    named = [r for r in of_material if r.material == group.material]
     for candidates in (named, of_material, at_temperature):
         if len(candidates) == 1:
             return candidates[0]
-    found = "; ".join(r[0].name for r in references)
+    found = "; ".join(r.name for r in references)
     if at_temperature:
         raise InputError(f"{group.name}: several references", expected="one", found=found)
     raise InputError(

@@ -27,6 +27,7 @@ from mdbench.reporting.tables import text_table
 from mdbench.stages.damage import undamaged
 from mdbench.stages.force_fields import Resolved, resolve
 from mdbench.stages.outputs import current_run
+from mdbench.stages.structures import structure_of
 from mdbench.store import Dataset, check_output, read_result, write_result
 from mdbench.units import FS_IN_PS, PS_IN_NS, SECONDS_PER_DAY
 
@@ -150,7 +151,10 @@ def run(
         check_output(target, force=force or output is None)
         if output is None and target.exists() and not force:
             return _known(target, found, config)
-    report = _audited(found, config, progress)
+    structure = (
+        material(config.material) if folder is None else structure_of(config.material, folder)
+    )
+    report = _audited(found, structure, config, progress)
     if target is not None:
         _write(target, report, found)
     if "synthetic" in report.label:
@@ -176,8 +180,10 @@ def _claims(found: Resolved) -> Claims:
     return Claims(found.symmetry, found.conservative, dict(getattr(model, "tolerances", {})))
 
 
-def _audited(found: Resolved, config: AuditConfig, progress: Progress | None) -> AuditReport:
-    structure, claims = material(config.material), _claims(found)
+def _audited(
+    found: Resolved, structure: Material, config: AuditConfig, progress: Progress | None
+) -> AuditReport:
+    claims = _claims(found)
     share = 0.05 if config.dynamics else 1.0
 
     def static(done: float, text: str) -> None:

@@ -15,7 +15,12 @@ from mdbench.analysis.conductivity import (
 )
 from mdbench.config import ConductivityConfig
 from mdbench.errors import InputError, located
-from mdbench.stages.conductivity_against import ConductivityResult, Ended, held_against
+from mdbench.stages.conductivity_against import (
+    ConductivityResult,
+    Ended,
+    held_against,
+    reference_of,
+)
 from mdbench.stages.conductivity_line import (
     Extrapolation,
     Point,
@@ -31,10 +36,10 @@ from mdbench.stages.conductivity_line import (
 )
 from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
 from mdbench.stages.motion import Progress, ions_of
-from mdbench.stages.outputs import one_group, select
-from mdbench.stages.runs import Group, grouped, same_temperature
+from mdbench.stages.outputs import NOTHING, analyzed, one_group, select
+from mdbench.stages.runs import EndedEarlyError, Group, grouped, same_temperature
 from mdbench.stages.temperatures import selected
-from mdbench.stages.transport import EndedEarlyError, Transport, synthetic, transport
+from mdbench.stages.transport import Transport, synthetic, transport
 from mdbench.store import TrajectoryFile
 
 
@@ -53,7 +58,7 @@ class ConductivityReport:
 
     def as_text(self) -> str:
         """A table by temperature and what the line says, for each source and material."""
-        return "\n\n".join(result_text(result) for result in self.results)
+        return "\n\n".join(result_text(result) for result in self.results) or NOTHING
 
 
 def run(
@@ -61,6 +66,7 @@ def run(
     config: ConductivityConfig,
     *,
     references: Sequence[Path] = (),
+    sources: Sequence[str] = (),
     run_folder: Path | None = None,
     output: Path | None = None,
     csv: Path | None = None,
@@ -74,6 +80,7 @@ def run(
         files: Trajectories or patterns; none means those of the run folder.
         config: Temperatures, charge, extrapolation, estimator.
         references: Trajectories or patterns of the reference that the others are held against.
+        sources: Without files: only these sources of the run folder.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: HDF5 file for the result of the one source and material. Without files each is
             written to its place in the run folder.
@@ -92,37 +99,77 @@ def run(
     chosen = select(
         files,
         references,
+        sources=sources,
         run_folder=run_folder,
         output=output,
         csv=csv,
         plot=plot,
         force=force,
     )
-    folder = chosen.folder
     _check_temperatures(chosen.groups)
     materials = _by_material(selected(chosen.groups, config.temps))
     report = ConductivityReport(config, notes=chosen.notes)
-    names = [f"{m[0].source}: {m[0].material}" for m in materials]
-    one_group(output, names, "source and material")
-    known = _references(chosen.references, config, progress)
-    for members in materials:
-        result = _result(members, config, known, progress)
+    named = [(f"{m[0].source}: {m[0].material}", m) for m in materials]
+    one_group(output, [name for name, _ in named], "source and material")
+    analyze = _Analysis(_references(chosen.references, config), config, progress)
+    for result in analyzed(named, analyze, report.notes, go_on=chosen.in_places):
         report.results.append(result)
         report.notes += [f"{result.name}: {line}" for line in result.warnings]
-        target = output
-        if folder is not None and output is None:
-            target = (
-                folder / "observables" / members[0].source / members[0].material / "conductivity.h5"
-            )
+        target = chosen.target(replace(result.group, temperature_k=None), "conductivity")
         if target is not None:
-            made = store(target, result, known, config, force=force or output is not None)
+            made = store(target, result, analyze.known, config, force=force or output is not None)
             if not made:
                 report.notes.append(f"{target}: already done")
     if csv is not None:
         write_table(csv, report.results)
-    if plot is not None:
-        draw(plot, report.results, known)
+    if plot is not None and report.results:
+        draw(plot, report.results, analyze.known)
     return report
+
+
+class _Analysis:
+    """Makes the result of a source and material; of the references it reads those that are needed.
+
+    Args:
+        references: What the others are held against, each by temperature; may be none.
+        config: Settings.
+        progress: Called with the share done and what is being read.
+    """
+
+    def __init__(
+        self,
+        references: Sequence[Sequence[Group]],
+        config: ConductivityConfig,
+        progress: Progress | None,
+    ) -> None:
+        self._references, self._config, self._progress = references, config, progress
+        self._known: dict[tuple[Path, ...], ConductivityResult] = {}
+
+    @property
+    def known(self) -> list[ConductivityResult]:
+        """Of the references that were read."""
+        return list(self._known.values())
+
+    def __call__(self, members: Sequence[Group]) -> ConductivityResult:
+        """The result of a source and material at all temperatures."""
+        if not self._references:
+            return _result(members, self._config, self._progress)
+        others = reference_of(members, self._references)
+        reference = self._known.get(others[0].paths) or self._read(others)
+        result = _result(members, self._config, self._progress)
+        return replace(result, against=held_against(result, reference, self._config))
+
+    def _read(self, members: Sequence[Group]) -> ConductivityResult:
+        reference = _result(members, self._config, self._progress)
+        if not reference.points:
+            raise InputError(
+                "nothing to hold against",
+                where=reference.name,
+                expected="a run of the reference that reaches its end",
+                found=reference.ended[0].reasons[0],
+            )
+        self._known[members[0].paths] = reference
+        return reference
 
 
 def _check_temperatures(groups: Sequence[Group]) -> None:
@@ -155,32 +202,17 @@ def _by_material(groups: Sequence[Group]) -> list[list[Group]]:
     return [sorted(g, key=lambda group: group.temperature_k or 0.0) for g in found.values()]
 
 
-def _references(
-    references: Sequence[Path], config: ConductivityConfig, progress: Progress | None
-) -> list[ConductivityResult]:
+def _references(references: Sequence[Path], config: ConductivityConfig) -> list[list[Group]]:
+    """The references by material; of their files only the headers are read."""
     if not references:
         return []
     groups = grouped(references)
     _check_temperatures(groups)
-    if config.temps is not None:
-        groups = selected(groups, config.temps)
-    found = [_result(members, config, [], progress) for members in _by_material(groups)]
-    for reference in found:
-        if not reference.points:
-            raise InputError(
-                "nothing to hold against",
-                where=reference.name,
-                expected="a run of the reference that reaches its end",
-                found=reference.ended[0].reasons[0],
-            )
-    return found
+    return _by_material(selected(groups, config.temps))
 
 
 def _result(
-    members: Sequence[Group],
-    config: ConductivityConfig,
-    references: Sequence[ConductivityResult],
-    progress: Progress | None,
+    members: Sequence[Group], config: ConductivityConfig, progress: Progress | None
 ) -> ConductivityResult:
     """All temperatures of one source and material."""
     found: list[Transport] = []
@@ -207,7 +239,7 @@ def _result(
     warnings += charge_warnings(n_atoms, species, charge)
     warnings += synthetic(members[0])
     warnings += [n for one in found for n in one.notes if ": temperature" in n]
-    result = ConductivityResult(
+    return ConductivityResult(
         groups=tuple(members),
         species=species,
         n_atoms=n_atoms,
@@ -220,9 +252,6 @@ def _result(
         against=None,
         warnings=tuple(dict.fromkeys([*warnings, *lines])),
     )
-    if not references:
-        return result
-    return replace(result, against=held_against(result, references, config))
 
 
 def _ions(

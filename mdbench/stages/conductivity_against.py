@@ -143,22 +143,32 @@ class ConductivityResult:
         return [input_of(path, "trajectory") for group in self.groups for path in group.paths]
 
 
-def held_against(
-    result: ConductivityResult,
-    references: Sequence[ConductivityResult],
-    config: ConductivityConfig,
-) -> Against:
-    """Holds a material's diffusivities against those of the reference of the same material."""
-    named = [r for r in references if r.group.material == result.group.material]
-    alike = [r for r in references if r.n_atoms == result.n_atoms]
+def reference_of(
+    members: Sequence[Group], references: Sequence[Sequence[Group]]
+) -> Sequence[Group]:
+    """The reference of the same material, else of the same atoms.
+
+    Args:
+        members: The replicas of one source and material by temperature.
+        references: What was named with --against, likewise.
+    """
+    one = members[0]
+    named = [r for r in references if r[0].material == one.material]
+    alike = [r for r in references if r[0].n_atoms == one.n_atoms]
     chosen = next((c for c in (named, alike) if len(c) == 1), None)
     if chosen is None:
         raise InputError(
-            f"{result.name}: no reference, or several",
+            f"{one.source}: {one.material}: no reference, or several",
             expected="--against runs of the same material",
-            found="; ".join(r.name for r in references),
+            found="; ".join(f"{r[0].source}: {r[0].material}" for r in references),
         )
-    reference = chosen[0]
+    return chosen[0]
+
+
+def held_against(
+    result: ConductivityResult, reference: ConductivityResult, config: ConductivityConfig
+) -> Against:
+    """Holds a material's diffusivities against those of its reference."""
     if _all_ended(result, reference):
         return Against(reference.name, _NOTHING, None)
     ours = {p.temperature_k: p.diffusivity for p in result.points}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from mdbench.version import __version__
 Progress = Callable[[float, str], None]
 #: Chunks of a simulation: ours, or that of another engine.
 Engine = Callable[..., Iterator[Chunk]]
+#: Runs that all end before their production: bad input, so where no step was taken (the structure
+#: or the force field is broken), or a result of the force field, from a start known to be sound.
+Stillborn = Literal["refused", "refused at once", "kept"]
 
 _OBSERVABLES = {
     "kinetic_energy": "eV",
@@ -160,7 +163,8 @@ def run_jobs(
     engine: Engine = simulate,
     threads: int | None = None,
     force: bool = False,
-    refuse_stillborn: bool = False,
+    update: bool = False,
+    stillborn: Stillborn = "refused at once",
     progress: Progress | None = None,
 ) -> DynamicsReport:
     """Runs what is not done yet; goes on with what was begun.
@@ -173,27 +177,24 @@ def run_jobs(
         engine: `simulate`, or another one's loop with the same signature; only ours resumes.
         threads: Threads that share the runs; by default as many as there are cores.
         force: Make everything anew.
-        refuse_stillborn: Refuse runs that all end in the ramp, as bad input; of a model that is to
-            be judged they are a result.
+        update: Make anew what was made with other settings, and what cannot be gone on with.
+        stillborn: What runs are that all end before their production.
         progress: Called with the share done and the speed.
-
-    Raises:
-        InputError: Also where all runs end at their very first step: the force field is broken.
     """
     settings = md_settings(config)
     _check_targets(jobs)
     tasks, report = [], DynamicsReport()
     for job in jobs:
         task = _Task(job, force_field, settings, recording, engine, float64=config.float64)
-        known = None if force else task.finished()
+        known = None if force else task.finished(update=update)
         if known is not None:
             report.made.append(known)
             continue
-        task.prepare(resume=engine is simulate and not force)
+        task.prepare(resume=engine is simulate and not force, update=update)
         tasks.append(task)
     if tasks:
         _Crew(force_field, tasks, settings, recording, engine, progress).work(threads)
-        _finish_stillborn(tasks, refuse=refuse_stillborn)
+        _finish_stillborn(tasks, stillborn)
     report.made += [task.made for task in tasks]
     order = {job.target: place for place, job in enumerate(jobs)}
     report.made.sort(key=lambda made: order[made.job.target])
@@ -239,28 +240,34 @@ class _Task:
         self.journal = Journal(job.target, record, self.config)
         self._how = "made"
 
-    def finished(self) -> Made | None:
-        """What is there already; refuses a trajectory that was made with other settings."""
+    def finished(self, *, update: bool) -> Made | None:
+        """What is there already; what was made with other settings is refused, or to be updated."""
         if not self.job.target.exists():
             return None
         with TrajectoryFile(self.job.target) as file:
             if file.config != self.config:
+                if update:
+                    return None
                 every = {**self.config, **file.config}
                 names = [n for n in every if file.config.get(n) != self.config.get(n)]
                 raise InputError(
                     "made with other settings",
                     where=self.job.target,
                     expected="the same " + ", ".join(names or ["settings"]),
-                    remedy="--force makes it anew, another --run keeps both",
+                    remedy="--update makes it anew, another --run keeps both",
                 )
             known = Made(self.job, file.n_frames, file.provenance.end_reason, "already done")
         self.journal.discard()  # it was killed between the trajectory and this
         return known
 
-    def prepare(self, *, resume: bool) -> None:
+    def prepare(self, *, resume: bool, update: bool) -> None:
         """Takes up what was begun; what cannot be written is refused before any work."""
         check_output(self.job.target, force=True)
-        self.snapshot = self.journal.resume() if resume else None
+        try:
+            self.snapshot = self.journal.resume() if resume else None
+        except InputError:
+            if not update:
+                raise
         if self.snapshot is not None:
             start = initial_state([self.run], self._settings)
             state = restored_state(self.snapshot, start, self._settings)
@@ -437,21 +444,22 @@ def _batches(tasks: Sequence[_Task], n_threads: int) -> Iterable[list[_Task]]:
             yield [members[i] for i in part]
 
 
-def _finish_stillborn(tasks: Sequence[_Task], *, refuse: bool) -> None:
-    """Finishes runs that ended in the ramp; refuses where none did better."""
-    stillborn = [task for task in tasks if task.n_frames is None]
-    at_once = all(task.ended_at_once for task in stillborn)
-    if stillborn and len(stillborn) == len(tasks) and (refuse or at_once):
-        for task in stillborn:
+def _finish_stillborn(tasks: Sequence[_Task], kind: Stillborn) -> None:
+    """Finishes runs that ended before their production; may refuse where none did better."""
+    ended = [task for task in tasks if task.n_frames is None]
+    at_once = all(task.ended_at_once for task in ended)
+    refuse = kind == "refused" or (kind == "refused at once" and at_once)
+    if ended and len(ended) == len(tasks) and refuse:
+        for task in ended:
             task.journal.discard()
         raise InputError(
             "every run ended before its production",
-            where=stillborn[0].job.target,
-            found=stillborn[0].end_reason,
+            where=ended[0].job.target,
+            found=ended[0].end_reason,
             remedy=("" if at_once else "a smaller --timestep-fs, ")
             + "another structure, or is the force field broken?",
         )
-    for task in stillborn:
+    for task in ended:
         task.finish()
 
 

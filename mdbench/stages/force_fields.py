@@ -80,7 +80,7 @@ def resolve(
         if calculator_args is None and calculator == "refpot" and device == "cuda":
             calculator_args = "device=cuda"
         found = force_field(calculator, arguments(calculator_args))
-        return Resolved(found, calculator.replace(":", ".").replace("/", "-"))
+        return Resolved(found, calculator_source(calculator))
     assert model is not None
     if calculator_args is not None:
         raise InputError("--calculator-args", expected="with --calculator", found="with --model")
@@ -104,6 +104,11 @@ def resolve(
         where=current_run(run_folder) / "models",
         remedy=f"`mdbench train --model {name.text}` makes it, or name a checkpoint",
     )
+
+
+def calculator_source(name: str) -> str:
+    """The name of a calculator in paths and tables."""
+    return name.replace(":", ".").replace("/", "-")
 
 
 def _trained(model: str, run_folder: Path) -> Path | None:

@@ -86,7 +86,7 @@ class Journal:
         """The engine's snapshot to go on from; None where there is nothing to go on from.
 
         Raises:
-            InputError: What is there was made with other settings.
+            InputError: What is there was made with other settings, or is damaged.
         """
         if not self.state.exists() or not self.part.exists():
             return None
@@ -98,7 +98,7 @@ class Journal:
                 where=self.part,
                 expected="the same settings",
                 found=_difference(header, self._header),
-                remedy="--force starts it anew",
+                remedy="--update starts it anew",
             )
         try:
             with self.state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -106,11 +106,13 @@ class Journal:
             n_frames = int(snapshot.pop(_N_FRAMES))
         except _DAMAGE as error:
             raise InputError(
-                "damaged state of a run", where=self.state, remedy="--force starts it anew"
+                "damaged state of a run", where=self.state, remedy="--update starts it anew"
             ) from error
         size = _HEADER_BYTES + n_frames * self._record.itemsize
         if self.part.stat().st_size < size:
-            raise InputError("frames are missing", where=self.part, remedy="--force starts it anew")
+            raise InputError(
+                "frames are missing", where=self.part, remedy="--update starts it anew"
+            )
         os.truncate(self.part, size)
         self._begun = True
         return snapshot

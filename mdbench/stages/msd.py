@@ -12,7 +12,15 @@ import numpy as np
 from mdbench.config import MsdConfig, stamp
 from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
 from mdbench.stages.motion import Progress
-from mdbench.stages.outputs import already_done, one_group, place, select
+from mdbench.stages.outputs import (
+    NOTHING,
+    already_done,
+    analyzed,
+    one_group,
+    remove_outdated,
+    select,
+)
+from mdbench.stages.runs import EndedEarlyError, Group
 from mdbench.stages.temperatures import selected
 from mdbench.stages.transport import Transport, transport, transport_json
 from mdbench.store import Dataset, write_result
@@ -33,13 +41,14 @@ class MsdReport:
 
     def as_text(self) -> str:
         """A table of what is known about each group."""
-        return "\n\n".join(_text(result) for result in self.results)
+        return "\n\n".join(_text(result) for result in self.results) or NOTHING
 
 
 def run(
     files: Sequence[Path],
     config: MsdConfig,
     *,
+    sources: Sequence[str] = (),
     run_folder: Path | None = None,
     output: Path | None = None,
     csv: Path | None = None,
@@ -52,6 +61,7 @@ def run(
     Args:
         files: Trajectories or patterns; none means those of the run folder.
         config: Mobile species, equilibration, estimator.
+        sources: Without files: only these sources of the run folder.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: HDF5 file for the result of the one group. Without files each group is written
             to its place in the run folder.
@@ -62,21 +72,30 @@ def run(
     """
     chosen = select(
         files,
+        sources=sources,
         run_folder=run_folder,
         output=output,
         csv=csv,
         plot=plot,
         force=force,
     )
-    folder = chosen.folder
     groups = selected(chosen.groups, config.temps)
     report = MsdReport(config, notes=chosen.notes)
     one_group(output, [group.name for group in groups])
-    for group in groups:
-        result = transport(group, config, progress)
+
+    def analyze(group: Group) -> Transport:
+        try:
+            return transport(group, config, progress)
+        except EndedEarlyError:
+            if chosen.in_places:
+                remove_outdated(chosen.target(group, "msd"), force=force)
+            raise
+
+    named = [(group.name, group) for group in groups]
+    for result in analyzed(named, analyze, report.notes, go_on=chosen.in_places):
         report.results.append(result)
-        report.notes += [f"{group.name}: {line}" for line in result.notes]
-        target = output if folder is None or output is not None else place(folder, group, "msd")
+        report.notes += [f"{result.group.name}: {line}" for line in result.notes]
+        target = chosen.target(result.group, "msd")
         if target is not None:
             inputs = result.inputs
             own = _of_one_group(config)
@@ -86,7 +105,7 @@ def run(
                 _write(target, result)
     if csv is not None:
         _write_csv(csv, report.results)
-    if plot is not None:
+    if plot is not None and report.results:
         _plot(plot, report.results)
     return report
 

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mdbench.config import stamp
 from mdbench.errors import InputError
-from mdbench.stages.runs import Group, expand, grouped, trajectories_in, without
+from mdbench.stages.runs import (
+    EndedEarlyError,
+    Group,
+    expand,
+    grouped,
+    trajectories_in,
+    without,
+)
 from mdbench.store import Input, check_output, read_result
+
+#: What is printed where no group has a result.
+NOTHING = "no run reaches its end: no result"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def current_run(asked: Path | None) -> Path:
@@ -59,18 +72,32 @@ class Selection:
         groups: Replicas by source, material and temperature.
         references: Files of the other side, which are no group of a run folder.
         notes: What the user should know.
+        output: The file that was asked for.
     """
 
     folder: Path | None
     groups: list[Group]
     references: list[Path]
     notes: list[str]
+    output: Path | None
+
+    @property
+    def in_places(self) -> bool:
+        """Whether each result goes to its place in the run folder."""
+        return self.folder is not None and self.output is None
+
+    def target(self, group: Group, name: str) -> Path | None:
+        """Where an observable of a group goes; None is nowhere."""
+        if self.folder is None or self.output is not None:
+            return self.output
+        return place(self.folder, group, name)
 
 
 def select(
     files: Sequence[Path],
     references: Sequence[Path] = (),
     *,
+    sources: Sequence[str] = (),
     run_folder: Path | None,
     output: Path | None,
     csv: Path | None,
@@ -82,6 +109,7 @@ def select(
     Args:
         files: Trajectories or patterns; none means those of the run folder.
         references: Trajectories or patterns of the reference.
+        sources: Of the run folder, those to take; none means all.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: HDF5 file.
         csv: Table.
@@ -90,16 +118,67 @@ def select(
     """
     check_outputs(output, csv, plot, force=force)
     others, notes, folder = expand(references), [], None
+    if files and sources:
+        raise InputError("--source", expected="no files: it names sources of a run folder")
     if files:
         paths = expand(files)
     else:
         folder = current_run(run_folder)
-        paths = trajectories_in(folder)
+        paths = trajectories_in(folder, sources)
     check_not_read((output, csv, plot), [*paths, *others], "trajectories")
     if folder is not None:
         paths = without(paths, others, folder)
         notes.append(f"run folder {folder}: {len(paths)} trajectories")
-    return Selection(folder, grouped(paths, run=folder), others, notes)
+    return Selection(folder, grouped(paths, run=folder), others, notes, output)
+
+
+def analyzed(
+    groups: Iterable[tuple[str, Item]],
+    analyze: Callable[[Item], Result],
+    notes: list[str],
+    *,
+    go_on: bool,
+) -> Iterator[Result]:
+    """Yields the results of the groups; those that cannot be analyzed do not stop the others.
+
+    Args:
+        groups: What is to be analyzed, each with its name.
+        analyze: Gives the result of one.
+        notes: Where it is said why one has no result.
+        go_on: Whether to do so, as in a run folder; else the first one's error is raised.
+
+    Raises:
+        InputError: None has a result, and not since runs ended early, which is one of its own.
+    """
+    n_results, errors = 0, []
+    for name, group in groups:
+        try:
+            result = analyze(group)
+        except InputError as error:
+            if not go_on:
+                raise
+            where = "" if name in str(error) else f"{name}: "
+            notes.append(f"no result: {where}{error}")
+            errors.append(error)
+            continue
+        n_results += 1
+        yield result
+    bad = [error for error in errors if not isinstance(error, EndedEarlyError)]
+    if bad and not n_results:
+        raise bad[0]
+
+
+def remove_outdated(target: Path | None, *, force: bool) -> None:
+    """Removes the result of runs that have none any more; refused unless forced."""
+    if target is None or not target.exists():
+        return
+    if not force:
+        raise InputError(
+            "made from other trajectories, which end early now",
+            where=target,
+            remedy="--force removes it",
+        )
+    target.unlink()
 
 
 def check_outputs(output: Path | None, csv: Path | None, plot: Path | None, *, force: bool) -> None:

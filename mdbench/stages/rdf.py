@@ -14,7 +14,8 @@ from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
 from mdbench.reporting.tables import Cell, text_table, write_csv
-from mdbench.stages.outputs import already_done, one_group, place, select
+from mdbench.stages.evidence import evidence_attributes, evidence_datasets
+from mdbench.stages.outputs import NOTHING, already_done, analyzed, one_group, select
 from mdbench.stages.runs import Group, grouped
 from mdbench.stages.structure import Progress, RunStructure, read_run
 from mdbench.store import (
@@ -40,11 +41,19 @@ class GroupResult:
 
 @dataclass
 class RdfReport:
-    """The results of all groups, ready to be printed."""
+    """The results of all groups, ready to be printed.
+
+    Attributes:
+        config: Settings.
+        results: By group.
+        notes: What the user should know.
+        complete: Whether every group has a result.
+    """
 
     config: RdfConfig
     results: list[GroupResult] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """One JSON document: `groups`; a single group's keys also at top level."""
@@ -53,7 +62,7 @@ class RdfReport:
 
     def as_text(self) -> str:
         """A table of the first peak of every pair, for each group."""
-        return "\n\n".join(_text(result) for result in self.results)
+        return "\n\n".join(_text(result) for result in self.results) or NOTHING
 
 
 def run(
@@ -61,6 +70,7 @@ def run(
     config: RdfConfig,
     *,
     references: Sequence[Path] = (),
+    sources: Sequence[str] = (),
     run_folder: Path | None = None,
     output: Path | None = None,
     csv: Path | None = None,
@@ -74,6 +84,7 @@ def run(
         files: Trajectories or patterns; none means those of the run folder.
         config: Bins, equilibration, threads.
         references: Trajectories or patterns of the reference that the others are held against.
+        sources: Without files: only these sources of the run folder.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: HDF5 file for the result of the one group. Without files each group is written
             to its place in the run folder.
@@ -85,40 +96,65 @@ def run(
     chosen = select(
         files,
         references,
+        sources=sources,
         run_folder=run_folder,
         output=output,
         csv=csv,
         plot=plot,
         force=force,
     )
-    folder = chosen.folder
-    groups = chosen.groups
     report = RdfReport(config, notes=chosen.notes)
-    one_group(output, [group.name for group in groups])
-    known = [
-        (reference, _group(reference, config, progress, closely=True).runs)
-        for reference in grouped(chosen.references)
-    ]
-    for group in groups:
-        result = _group(group, config, progress, closely=bool(known))
-        if known:
-            from mdbench.stages.against import against
-
-            found = against(group, result.runs, known, config)
-            result = replace(result, against=found)
-            report.notes.extend(f"{group.name}: {note}" for note in found.notes)
+    named = [(group.name, group) for group in chosen.groups]
+    one_group(output, [name for name, _ in named])
+    analyze = _Analysis(grouped(chosen.references), config, progress)
+    for result in analyzed(named, analyze, report.notes, go_on=chosen.in_places):
+        if result.against is not None:
+            lines = result.against.notes
+            report.notes.extend(f"{result.group.name}: {line}" for line in lines)
         report.results.append(result)
-        target = output if folder is None or output is not None else place(folder, group, "rdf")
+        target = chosen.target(result.group, "rdf")
         if target is not None:
             inputs = _inputs(result)
             if not already_done(target, inputs, config, force=force or output is not None):
                 _write(target, result, inputs, config)
+    report.complete = len(report.results) == len(named)
     report.notes.extend(_notes(report.results))
     if csv is not None:
         _write_csv(csv, report.results)
-    if plot is not None:
+    if plot is not None and report.results:
         _plot(plot, report.results)
     return report
+
+
+class _Analysis:
+    """Makes the result of a group; of the references it reads those that are needed, once.
+
+    Args:
+        references: What the groups are held against; may be none.
+        config: Bins, equilibration, threads.
+        progress: Called with the share done and what is being read.
+    """
+
+    def __init__(
+        self, references: Sequence[Group], config: RdfConfig, progress: Progress | None
+    ) -> None:
+        self._references, self._config, self._progress = references, config, progress
+        self._known: dict[tuple[Path, ...], tuple[RunStructure, ...]] = {}
+
+    def __call__(self, group: Group) -> GroupResult:
+        """The result of a group."""
+        if not self._references:
+            return _group(group, self._config, self._progress)
+        from mdbench.stages.against import against, reference_of
+
+        reference = reference_of(group, self._references)
+        if reference.paths not in self._known:
+            found = _group(reference, self._config, self._progress, closely=True)
+            self._known[reference.paths] = found.runs
+        known = self._known[reference.paths]
+        result = _group(group, self._config, self._progress, closely=True)
+        compared = against(group, result.runs, reference, known, self._config)
+        return replace(result, against=compared)
 
 
 def _group(
@@ -126,7 +162,8 @@ def _group(
 ) -> GroupResult:
     runs = [read_run(path, config, closely=closely, progress=progress) for path in group.paths]
     for one, other in combinations(runs, 2):
-        if _same_frames(one.whole, other.whole):
+        alone = one.n_frames == 1  # as of runs that ended where they started
+        if not alone and _same_frames(one.whole, other.whole):
             raise InputError(
                 "the same frames twice",
                 where=other.path,
@@ -166,9 +203,11 @@ def _write(path: Path, result: GroupResult, inputs: list[Input], config: RdfConf
             datasets[f"noise/{pair}"] = Dataset(band, "", bins)
         for pair, g in compared.pooled.g.items():
             datasets[f"reference/{pair}"] = Dataset(g, "", bins)
+        datasets |= evidence_datasets(compared.shown)
     attributes = {
         "observable": "rdf",
         "comparison": None if compared is None else compared.as_json(),
+        "evidence": {} if compared is None else evidence_attributes(compared.shown),
         "source": group.source,
         "material": group.material,
         "temperature_k": group.temperature_k,
@@ -298,7 +337,7 @@ def _plot(path: Path, results: Sequence[GroupResult]) -> None:
         found, pooled, name = results[0].against, results[0].pooled, results[0].group.name
         assert found is not None
         curves = VerdictCurves(
-            pooled.r, found.pooled.g, pooled.g, found.band, found.as_json(), name
+            pooled.r, found.pooled.g, pooled.g, found.band, found.as_json(), name, found.evidence
         )
         save(verdict_figure(curves), path)
         return

@@ -21,6 +21,7 @@ def run(
     run_folder: Path | None = None,
     threads: int | None = None,
     force: bool = False,
+    update: bool = False,
     progress: Progress | None = None,
 ) -> DynamicsReport:
     """Reference trajectories into reference/<material>/ of a run folder.
@@ -31,6 +32,7 @@ def run(
         run_folder: By default $MDBENCH_RUN, else `run`.
         threads: Threads that share the runs; by default as many as there are cores.
         force: Make everything anew.
+        update: Make anew what was made with other settings, and what cannot be gone on with.
         progress: Called with the share done and the speed.
     """
     folder = current_run(run_folder)
@@ -56,6 +58,7 @@ def run(
         Recording(forces=config.forces, stresses=True),
         threads=threads,
         force=force,
-        refuse_stillborn=True,
+        update=update,
+        stillborn="refused",
         progress=progress,
     )

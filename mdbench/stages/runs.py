@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
 
-from mdbench.errors import InputError
+from mdbench.errors import InputError, suggest
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Provenance, reduced_formula
 from mdbench.units import FS_IN_PS
@@ -32,6 +34,7 @@ class Group:
         temperature_k: None is unknown.
         paths: The files.
         provenance: Of the first of them.
+        n_atoms: Number of atoms of each element.
     """
 
     source: str
@@ -39,12 +42,31 @@ class Group:
     temperature_k: float | None
     paths: tuple[Path, ...]
     provenance: Provenance
+    n_atoms: Mapping[str, int]
 
     @property
     def name(self) -> str:
         """Source, material and temperature in one line."""
         shown = "" if self.temperature_k is None else f", {self.temperature_k:g} K"
         return f"{self.source}: {self.material}{shown}"
+
+
+class EndedEarlyError(InputError):
+    """All runs of a group ended before there was anything to analyze.
+
+    Args:
+        group: The runs.
+        reasons: Why each of them ended.
+    """
+
+    def __init__(self, group: Group, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "nothing to analyze",
+            where=group.name,
+            expected="a run that reaches its end",
+            found=reasons[0],
+        )
+        self.reasons = tuple(reasons)
 
 
 def expand(names: Iterable[Path]) -> list[Path]:
@@ -60,8 +82,13 @@ def expand(names: Iterable[Path]) -> list[Path]:
     return found
 
 
-def trajectories_in(run: Path) -> list[Path]:
-    """The trajectories of a run folder."""
+def trajectories_in(run: Path, sources: Sequence[str] = ()) -> list[Path]:
+    """The trajectories of a run folder, or of some of its sources.
+
+    Args:
+        run: The folder.
+        sources: As `reference` or `schnet-s0`; none means all.
+    """
     found = [path for place in _PLACES for path in sorted(run.glob(place))]
     if not found:
         raise InputError(
@@ -69,7 +96,13 @@ def trajectories_in(run: Path) -> list[Path]:
             where=run,
             remedy="name files, as `mdbench rdf traj.h5`, or a folder with --run",
         )
-    return found
+    known = {_source(path, run) for path in found}
+    for name in sources:
+        if name not in known:
+            raise InputError(
+                f"no trajectories of the source {name!r}", where=run, remedy=suggest(name, known)
+            )
+    return [path for path in found if not sources or _source(path, run) in sources]
 
 
 def without(paths: Sequence[Path], others: Sequence[Path], folder: Path) -> list[Path]:
@@ -88,35 +121,33 @@ def without(paths: Sequence[Path], others: Sequence[Path], folder: Path) -> list
 def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
     """The files by source and material in the order of their first file, then by temperature."""
     groups: list[Group] = []
-    atoms: dict[Path, list[int]] = {}
     for path in paths:
         with TrajectoryFile(path) as file:
             known = file.provenance
             formula = reduced_formula(file.atomic_numbers)
-            atoms[path] = sorted(file.atomic_numbers.tolist())
+            n_atoms = _n_atoms(file.atomic_numbers)
         new = Group(
-            source=_source(path, run) or known.label or "ingested",
+            source=(None if run is None else _source(path, run)) or known.label or "ingested",
             material=known.material or formula,
             temperature_k=known.temperature_k,
             paths=(path,),
             provenance=known,
+            n_atoms=n_atoms,
         )
         place = next((i for i, group in enumerate(groups) if _replicas(group, new)), None)
         if place is None:
             groups.append(new)
             continue
         old = groups[place]
-        if atoms[path] != atoms[old.paths[0]]:
+        if n_atoms != old.n_atoms:
             raise InputError(
                 "replicas with other atoms",
                 where=path,
-                expected=f"the {len(atoms[old.paths[0]])} atoms of {old.paths[0]}",
-                found=f"{len(atoms[path])} atoms, {formula}",
+                expected=f"the {sum(old.n_atoms.values())} atoms of {old.paths[0]}",
+                found=f"{sum(n_atoms.values())} atoms, {formula}",
                 remedy="name the materials apart with `mdbench ingest --material`",
             )
-        groups[place] = Group(
-            old.source, old.material, old.temperature_k, (*old.paths, path), old.provenance
-        )
+        groups[place] = replace(old, paths=(*old.paths, path))
     names = [(group.source, group.material) for group in groups]
     return sorted(
         groups, key=lambda g: (names.index((g.source, g.material)), g.temperature_k or 0.0)
@@ -169,9 +200,14 @@ def default_skip_ps(length_ps: float) -> float:
     return _SHORT_RUN_SHARE * length_ps
 
 
-def _source(path: Path, run: Path | None) -> str | None:
+def _n_atoms(atomic_numbers: NDArray[np.int64]) -> dict[str, int]:
+    """Number of atoms of each element, by symbol."""
+    numbers, counts = np.unique(atomic_numbers, return_counts=True)
+    symbols = (chemical_symbols[z] for z in numbers)
+    return dict(zip(symbols, counts.tolist(), strict=True))
+
+
+def _source(path: Path, run: Path) -> str:
     """In a run folder the place of a file names its source."""
-    if run is None:
-        return None
     parts = path.relative_to(run).parts
     return "reference" if parts[0] == "reference" else parts[1]

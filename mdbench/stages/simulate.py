@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from mdbench.config import SimulateConfig
-from mdbench.errors import InputError
 from mdbench.md.frames import Recording
 from mdbench.md.simulate import simulate
-from mdbench.potentials.materials import Material, material
 from mdbench.stages.dynamics import DynamicsReport, Engine, Job, Progress, run_jobs
 from mdbench.stages.force_fields import resolve
 from mdbench.stages.outputs import current_run
+from mdbench.stages.structures import end_of_reference, structure_of
 from mdbench.stages.temperatures import Temperatures
-from mdbench.store import TrajectoryFile
 
 
 def run(
@@ -27,21 +22,23 @@ def run(
     run_folder: Path | None = None,
     threads: int | None = None,
     force: bool = False,
+    update: bool = False,
     progress: Progress | None = None,
 ) -> DynamicsReport:
     """Trajectories into rollouts/<name>/<material>/ of a run folder.
 
     Args:
-        materials: Names of crystals, or structure files.
+        materials: Names of crystals or of references of the run folder, or structure files.
         config: Force field, temperatures, replicas, times, engine.
         run_folder: By default $MDBENCH_RUN, else `run`.
         threads: Threads that share the runs; by default as many as there are cores.
         force: Make everything anew.
+        update: Make anew what was made with other settings, and what cannot be gone on with.
         progress: Called with the share done and the speed.
     """
     folder = current_run(run_folder)
     temperatures = Temperatures.parse(config.temps).values()
-    structures = [material(name) for name in materials]
+    structures = [structure_of(name, folder) for name in materials]
     found = resolve(
         model=config.model,
         calculator=config.calculator,
@@ -56,7 +53,7 @@ def run(
             for replica in range(config.replicas):
                 start = structure
                 if config.start == "reference":
-                    start = _end_of_reference(folder, structure, t, replica)
+                    start = end_of_reference(folder, structure, t, replica)
                 target = folder / "rollouts" / name / structure.name / f"{t:g}K-r{replica}.h5"
                 jobs.append(Job(start, t, replica, target, name))
     return run_jobs(
@@ -67,6 +64,8 @@ def run(
         engine=_engine(config.engine),
         threads=found.threads(threads),
         force=force,
+        update=update,
+        stillborn="kept" if config.start == "reference" else "refused at once",
         progress=progress,
     )
 
@@ -82,33 +81,3 @@ def _engine(name: str) -> Engine:
 
         return simulate_lammps
     return simulate
-
-
-def _end_of_reference(
-    folder: Path, structure: Material, temperature_k: float, replica: int
-) -> Material:
-    """The last frame of the reference's run of the same number, counted around where fewer."""
-    place = folder / "reference" / structure.name
-    # r10 after r9
-    paths = sorted(
-        place.glob(f"{temperature_k:g}K-r*.h5"), key=lambda path: (len(path.name), path.name)
-    )
-    if not paths:
-        raise InputError(
-            f"--start reference: no run at {temperature_k:g} K",
-            where=place,
-            remedy="`mdbench reference` makes them",
-        )
-    path = paths[replica % len(paths)]
-    with TrajectoryFile(path) as file:
-        last = file.read(file.n_frames - 1)
-        if not np.array_equal(last.atomic_numbers, structure.atomic_numbers):
-            raise InputError(
-                "other atoms", where=path, expected=structure.formula, found=last.formula
-            )
-    return dataclasses.replace(
-        structure,
-        positions=np.asarray(last.positions[0], dtype=np.float64),
-        cell=np.asarray(last.cells[0], dtype=np.float64),
-        source=f"last frame of {path.name}",
-    )

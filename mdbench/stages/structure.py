@@ -13,7 +13,7 @@ import numpy as np
 from mdbench.analysis.rdf import PairHistogram, RadialDistribution
 from mdbench.analysis.windows import RunWindows, WindowedRun
 from mdbench.config import RdfConfig
-from mdbench.errors import located
+from mdbench.errors import InputError, located
 from mdbench.stages.runs import first_frame
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Trajectory
@@ -33,7 +33,8 @@ class RunStructure:
         path: The file.
         n_frames: Frames used.
         skip_ps: Equilibration left out before them.
-        length_ps: Time that they stand for; None without a time axis.
+        length_ps: Time that they stand for, 0 for the one frame of a run that ended where it
+            started; None without a time axis.
         whole: g(r) of all of them.
         blocks: g(r) of consecutive blocks of them; one block unless read closely.
         windows: What each picosecond shows; None unless read closely.
@@ -62,7 +63,7 @@ def read_run(
         progress: Called with the share done and the name of the file.
     """
     with TrajectoryFile(path) as file, located(path):
-        first, skip_ps = first_frame(file, config.skip_ps)
+        first, skip_ps = _first_frame(file, config.skip_ps)
         n_frames = len(range(first, file.n_frames, config.stride))
         windows = None
         if closely:
@@ -90,12 +91,11 @@ def read_run(
                     progress((whole.n_frames + part.n_frames) / n_frames, path.name)
             blocks.append(part.result())
             whole.merge(part)
-        interval = file.frame_interval_fs
         return RunStructure(
             path=path,
             n_frames=n_frames,
             skip_ps=skip_ps,
-            length_ps=None if interval is None else n_frames * config.stride * interval * FS_IN_PS,
+            length_ps=_length_ps(file, n_frames * config.stride),
             whole=whole.result(),
             blocks=tuple(blocks),
             windows=None
@@ -105,6 +105,24 @@ def read_run(
             if pressures
             else None,
         )
+
+
+def _first_frame(file: TrajectoryFile, skip_ps: float | None) -> tuple[int, float]:
+    """As `first_frame`; of a run that ended before its equilibration did, the last frame."""
+    try:
+        return first_frame(file, skip_ps)
+    except InputError:
+        if file.provenance.end_reason is None or file.frame_interval_fs is None:
+            raise
+        return file.n_frames - 1, float(file.times_ps[-1] - file.times_ps[0])
+
+
+def _length_ps(file: TrajectoryFile, n_frames: int) -> float | None:
+    interval_fs = file.frame_interval_fs
+    if interval_fs is not None:
+        return n_frames * interval_fs * FS_IN_PS
+    at_once = file.n_frames == 1 and file.provenance.end_reason is not None
+    return 0.0 if at_once else None
 
 
 def _read_ahead(blocks: Iterator[Trajectory], threads: int) -> Iterator[Trajectory]:

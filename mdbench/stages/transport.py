@@ -18,7 +18,7 @@ from mdbench.analysis.diffusivity import UNIT, Diffusion, tracer_diffusion
 from mdbench.config import MsdConfig, stamp
 from mdbench.errors import InputError, located
 from mdbench.stages.motion import Progress, RunMotion, read_motion
-from mdbench.stages.runs import Group, first_frame
+from mdbench.stages.runs import EndedEarlyError, Group, first_frame
 from mdbench.stats import Estimate
 from mdbench.store import Input, TrajectoryFile, input_of
 from mdbench.units import PS_IN_FS
@@ -29,24 +29,6 @@ FloatArray = NDArray[np.float64]
 _SAME_CELL = 0.01
 #: Lags that are printed and stored: all of them up to here, then a share of them.
 _MOST_LAGS = 10_000
-
-
-class EndedEarlyError(InputError):
-    """All runs of a group ended before there was anything to analyze.
-
-    Args:
-        group: The runs.
-        reasons: Why each of them ended.
-    """
-
-    def __init__(self, group: Group, reasons: Sequence[str]) -> None:
-        super().__init__(
-            "nothing to analyze",
-            where=group.name,
-            expected="a run that reaches its end",
-            found=reasons[0],
-        )
-        self.reasons = tuple(reasons)
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ MODEL = HoppingModel()
 SWOLLEN = dataclasses.replace(MODEL, lattice_constant=1.02 * MODEL.lattice_constant)
 
 
-def write(path, seed, model=MODEL, n_frames=120, **known):
+def write(path, seed, model=MODEL, n_frames=120, material="toy", **known):
     trajectory = ion_conductor(model, n_frames, np.random.default_rng(seed))
-    provenance = dataclasses.replace(trajectory.provenance, material="toy", **known)
+    provenance = dataclasses.replace(trajectory.provenance, material=material, **known)
     write_trajectory(path, dataclasses.replace(trajectory, provenance=provenance))
     return path
 
@@ -163,6 +163,78 @@ def test_a_reference_that_drifts_is_said_so(files, tmp_path):
     assert any("is it equilibrated" in note for note in made.notes)
 
 
+AT_ONCE = "fusion: Li-S 0.20 A at 0 ps (atoms 1 and 2)"
+
+
+@pytest.mark.parametrize("n_dead", [1, 2, 3])
+def test_runs_that_ended_where_they_started_have_a_verdict(n_dead, files, tmp_path, capsys):
+    """Replicas may start from one structure: their single frames are the same."""
+    paths = [write(tmp_path / f"d{i}.h5", 40, n_frames=1, end_reason=AT_ONCE) for i in range(3)]
+    for k in range(n_dead, 3):
+        paths[k] = write(tmp_path / f"d{k}.h5", 40 + k, n_frames=120)
+    references = [files[n] for n in files if n.startswith("reference")]
+    out, figure = tmp_path / "o.h5", tmp_path / "v.png"
+    made = rdf.run(paths, RdfConfig(), references=references, output=out, plot=figure)
+    found = made.results[0].against
+    assert (found.verdict.state, found.verdict.failure_mode) == ("unstable", "fusion")
+    assert [failure.first_bad_time_ps for failure in found.failures[:n_dead]] == [0.0] * n_dead
+    assert found.survival.failed[0] == n_dead
+    np.testing.assert_allclose(found.survival.survival[0], 1.0 - n_dead / 3, rtol=1e-9, atol=0)
+    assert found.by_pair[TOTAL].floor is not None
+    assert read_result(out, "observables").attributes["comparison"]["failure_mode"] == "fusion"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert "verdict: unstable - fusion, whatever g(r) is" in made.as_text()
+
+
+def test_a_single_run_of_one_frame(files, tmp_path):
+    """With an end reason and without one, against one reference and against three."""
+    references = [files[n] for n in files if n.startswith("reference")]
+    states = []
+    for reason in (AT_ONCE, "exploded: 900000 K at 0 ps (target 800 K)", None):
+        path = write(tmp_path / "one.h5", 41, n_frames=1, end_reason=reason)
+        for others in (references[:1], references):
+            made = rdf.run([path], RdfConfig(), references=others)
+            states.append(made.results[0].against.verdict.state)
+            assert (made.results[0].against.survival is None) == (reason is None)
+    assert states[:4] == ["unstable"] * 4
+    assert "unstable" not in states[4:]
+
+
+def test_a_run_that_ended_before_its_equilibration_did(files, tmp_path):
+    references = [files["reference-0"]]
+    path = write(tmp_path / "short.h5", 42, n_frames=20, end_reason=AT_ONCE)
+    (result,) = rdf.run([path], RdfConfig(skip_ps=3.0), references=references).results
+    assert result.against.verdict.state == "unstable"
+    (structure,) = result.runs
+    assert structure.n_frames == 1
+    np.testing.assert_allclose(structure.skip_ps, 1.9, rtol=1e-9, atol=0)
+    np.testing.assert_allclose(result.against.survival.end_ps, 1.9, rtol=1e-9, atol=0)
+    write(path, 42, n_frames=20)
+    with pytest.raises(InputError, match="no frames left after equilibration"):
+        rdf.run([path], RdfConfig(skip_ps=3.0), references=references)
+
+
+def test_only_references_that_are_needed_are_read(files, tmp_path, monkeypatch):
+    """Those of the same temperature and atoms, each once."""
+    other = HoppingModel(repeats=1, n_vacancies=1)
+    unused = [
+        write(tmp_path / "hot.h5", 1, temperature_k=900.0),
+        write(tmp_path / "other.h5", 1, other, material="another"),
+    ]
+    read = []
+
+    def noted(path, *args, **options):
+        read.append(path)
+        return read_run(path, *args, **options)
+
+    read_run = rdf.read_run
+    monkeypatch.setattr(rdf, "read_run", noted)
+    ours = [files["good-0"], files["swollen"]]
+    made = rdf.run(ours, RdfConfig(), references=[*unused, files["reference-0"]])
+    assert len(made.results) == 2
+    assert sorted(read) == sorted([*ours, files["reference-0"]])
+
+
 def test_options_that_need_a_reference(files, capsys):
     assert run(["rdf", str(files["good-0"]), "--require", "stable"]) == 2
     assert "need --against" in capsys.readouterr().err
@@ -178,7 +250,7 @@ def test_a_verdict_is_stored_drawn_and_reported(files, tmp_path, capsys):
     assert result.attributes["comparison"]["verdict"] == "unstable"
     assert len(result.inputs) == 4
     assert figure.read_bytes().startswith(b"\x89PNG")
-    summary = report(tmp_path / "run")
+    summary = report([tmp_path / "run"])
     assert "unstable (lattice mismatch)" in summary.shown[0]
     page = (tmp_path / "run/report/index.html").read_text()
     assert "the framework is 1.02" in page
@@ -199,6 +271,20 @@ def test_the_figure_shows_model_reference_noise_and_survival(files):
     assert any(np.array_equal(y, result.pooled.g[TOTAL]) for y in drawn)
     assert any(np.array_equal(y, found.pooled.g[TOTAL]) for y in drawn)
     assert "unstable (lattice mismatch)" in figure.get_suptitle()
+
+
+def test_the_evidence_of_a_failure_stands_below(files):
+    found = verdict_of(files, "swollen").against
+    curve, failure = found.evidence
+    assert failure == vars(found.failures[0])
+    g = found.pooled.g
+    curves = VerdictCurves(
+        found.pooled.r, g, g, found.band, found.as_json(), "swollen", found.evidence
+    )
+    *_, last = verdict_figure(curves).axes
+    assert last.get_title(loc="left") == curve.what
+    assert any(np.array_equal(line.get_ydata()[:-1], curve.values) for line in last.lines)
+    assert verdict_of(files, "good-0").against.evidence is None
 
 
 def test_real_argyrodites(real_data, tmp_path):

@@ -75,6 +75,20 @@ def test_a_claim_that_does_not_hold_is_explained(folder, capsys):
     assert "the curvature of the energy jumps" in capsys.readouterr().out
 
 
+def test_a_material_of_the_reference(folder, capsys):
+    """A crystal that nobody knows by name is that of the run folder's own trajectories."""
+    reference = ["reference", "--material", "gamma-li3ps4", "--temps", "800", "--replicas", "1"]
+    assert run([*reference, "--ps", "0.01", "--ramp-ps", "0", "--run", "mine", "--quiet"]) == 0
+    (folder / "mine/reference/gamma-li3ps4").rename(folder / "mine/reference/my-crystal")
+    capsys.readouterr()
+    ours = ["audit", "--calculator", "refpot", "--material", "my-crystal", "--run"]
+    found = document([*ours, "mine"], capsys)
+    assert found["material"] == "my-crystal"
+    assert found["passed"]
+    assert run([*ours, "other"]) == 2
+    assert "one in reference/ of the run folder" in capsys.readouterr().err
+
+
 def test_a_run_folder_keeps_it(folder, capsys):
     first = document([*REFPOT, "--run", "mine"], capsys)
     path = folder / "mine/audit/refpot.h5"

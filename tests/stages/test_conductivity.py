@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from mdbench.analysis.arrhenius import fit_arrhenius, unweighted_line
 from mdbench.config import ConductivityConfig, MsdConfig
 from mdbench.errors import InputError
-from mdbench.stages import msd
+from mdbench.stages import conductivity, msd
 from mdbench.stages.conductivity import run as analyze
 from mdbench.store import read_result, write_trajectory
 from mdbench.units import BOLTZMANN_EV_PER_K, E2_CM2_PER_S_PER_ANGSTROM3_EV_IN_MS_PER_CM
@@ -432,6 +432,24 @@ def test_materials_find_their_reference(files, models, tmp_path, capsys):
     assert found == ["synthetic: walkers", "synthetic: other"]
     line = refused(capsys, *ours, *against(files))
     assert "x: unnamed: no reference, or several" in line
+
+
+def test_only_references_that_are_needed_are_read(files, models, tmp_path, monkeypatch):
+    """Those of the same material, at all their temperatures, once for all models."""
+    sodium = dataclasses.replace(HOPPERS, mobile="Na", n_ions=30)
+    unused = write_set(tmp_path, sodium, 70, (800, 1000), material="another", label="reference")
+    read = []
+
+    def noted(group, *args):
+        read.extend(group.paths)
+        return transport(group, *args)
+
+    transport = conductivity.transport
+    monkeypatch.setattr(conductivity, "transport", noted)
+    ours = [*models["same"], *models["fast"]]
+    report = analyze(ours, ConductivityConfig(), references=[*unused, *files])
+    assert len(report.results) == 2
+    assert sorted(read) == sorted([*ours, *files])
 
 
 def test_a_reference_without_a_shared_temperature(files, models, capsys):

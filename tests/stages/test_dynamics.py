@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from ase.io import write as write_atoms
+from mdbench_cli.main import run as command_line
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench.analysis.failures import find_failures
@@ -25,7 +26,8 @@ from mdbench.md.simulate import simulate as our_engine
 from mdbench.potentials.materials import material
 from mdbench.potentials.refpot import RefPot
 from mdbench.stages import dynamics, reference, simulate
-from mdbench.store import TrajectoryFile, TrajectoryWriter, read_trajectory
+from mdbench.stages.force_fields import Resolved
+from mdbench.store import TrajectoryFile, TrajectoryWriter, read_trajectory, write_trajectory
 from mdbench.units import BOLTZMANN_EV_PER_K
 from tests.stages.contents import arrays, files
 
@@ -188,7 +190,7 @@ def test_what_is_done_is_not_made_again(copied) -> None:
 def test_other_settings_are_refused_where_they_matter(copied, changed) -> None:
     before = {place: arrays(copied / place) for place in PLACES}
     config = dataclasses.replace(TINY, **changed)
-    with pytest.raises(InputError, match=r"made with other settings.*--force") as caught:
+    with pytest.raises(InputError, match=r"made with other settings.*--update") as caught:
         reference.run(["lgps"], config, run_folder=copied)
     assert "\n" not in str(caught.value)
     assert {place: arrays(copied / place) for place in PLACES} == before
@@ -204,6 +206,29 @@ def test_force_makes_it_anew(copied) -> None:
     assert arrays(copied / PLACES[0]) != before
     reference.run(["lgps"], TINY, run_folder=copied, force=True)
     assert arrays(copied / PLACES[0]) == before
+
+
+def test_update_makes_anew_what_has_other_settings(copied) -> None:
+    """And nothing else: here the runs that have an own seed."""
+    before = {place: arrays(copied / place) for place in PLACES}
+    other = dataclasses.replace(TINY, temps="1000", seed=1)
+    reference.run(["lgps"], other, run_folder=copied, force=True)
+    assert [arrays(copied / place) == before[place] for place in PLACES] == [True] * 2 + [False] * 2
+    stamps = [(copied / place).stat().st_mtime_ns for place in PLACES[:2]]
+    report = reference.run(["lgps"], TINY, run_folder=copied, update=True)
+    assert [m.how for m in report.made] == ["already done"] * 2 + ["made"] * 2
+    assert {place: arrays(copied / place) for place in PLACES} == before
+    assert [(copied / place).stat().st_mtime_ns for place in PLACES[:2]] == stamps
+
+
+@pytest.mark.parametrize("command", ["reference", "simulate"])
+def test_update_and_force_exclude_each_other(command, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = [command, "--force", "--update"]
+    assert command_line([*args, "--calculator", "refpot"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("mdbench: error: --update or --force, not both")
+    assert not files(tmp_path)
 
 
 class KilledError(BaseException):
@@ -249,12 +274,36 @@ def test_what_was_begun_with_other_settings_is_refused(tmp_path, monkeypatch) ->
             reference.run(["lgps"], TINY, run_folder=tmp_path, threads=1)
     before = files(tmp_path)
     other = dataclasses.replace(TINY, seed=5)
-    with pytest.raises(InputError, match=r"begun with other settings.*--force"):
+    with pytest.raises(InputError, match=r"begun with other settings.*--update"):
         reference.run(["lgps"], other, run_folder=tmp_path)
     assert files(tmp_path) == before
     report = reference.run(["lgps"], other, run_folder=tmp_path, force=True)
     assert {m.how for m in report.made} == {"made"}
     assert files(tmp_path) == set(PLACES)
+
+
+@pytest.mark.parametrize("fault", ["other settings", "damaged state"])
+def test_update_begins_anew_what_cannot_be_gone_on_with(fault, tmp_path, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        killed_after(6, patch)
+        with pytest.raises(KilledError):
+            reference.run(["lgps"], TINY, run_folder=tmp_path, threads=1)
+    config, begun = TINY, sorted(tmp_path.rglob("*.state"))
+    assert begun
+    if fault == "other settings":
+        config = dataclasses.replace(TINY, seed=5)
+    else:
+        begun[0].write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"--update starts"):
+        reference.run(["lgps"], config, run_folder=tmp_path)
+    report = reference.run(["lgps"], config, run_folder=tmp_path, update=True)
+    others = {"made"} if fault == "other settings" else {"resumed"}
+    assert {m.how for m in report.made if m.job.target != begun[0].with_suffix(".h5")} == others
+    assert "made" in {m.how for m in report.made}
+    assert files(tmp_path) == set(PLACES)
+    reference.run(["lgps"], config, run_folder=tmp_path / "whole")
+    for place in PLACES:
+        assert arrays(tmp_path / place) == arrays(tmp_path / "whole" / place)
 
 
 def test_journals_that_outlived_their_trajectory_are_removed(copied) -> None:
@@ -358,7 +407,7 @@ def test_other_training_distances_are_other_runs(tmp_path, known, monkeypatch) -
         killed_after(5, patch)
         with pytest.raises(KilledError):
             run_lgps(tmp_path / "begun", known, engine=vars(dynamics)["simulate"])
-    with pytest.raises(InputError, match=r"begun with other settings.*found closest = .*--force"):
+    with pytest.raises(InputError, match=r"begun with other settings.*found closest = .*--update"):
         run_lgps(tmp_path / "begun", {"Li-S": 2.0})
     if known:
         with pytest.raises(InputError, match=r"found closest = .* instead of None"):
@@ -444,10 +493,91 @@ def test_the_tenth_replica_starts_where_the_tenth_ended(made, tmp_path) -> None:
     assert_array_equal(first, read_trajectory(made / PLACES[2]).positions[-1])
 
 
-def test_start_from_a_reference_of_other_atoms(copied) -> None:
+@pytest.mark.parametrize("start", ["structure", "reference"])
+def test_a_reference_of_other_atoms_under_a_known_name(start, copied) -> None:
     (copied / "reference/lgps").rename(copied / "reference/li3ps4")
-    with pytest.raises(InputError, match="other atoms"):
-        simulate.run(["li3ps4"], dataclasses.replace(MODEL, start="reference"), run_folder=copied)
+    with pytest.raises(InputError, match=r"other atoms: .* of Li3PS4, .* 50 of Li10GeP2S12;"):
+        simulate.run(["li3ps4"], dataclasses.replace(MODEL, start=start), run_folder=copied)
+    assert not (copied / "rollouts").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"), [("My-LGPS", "my_lgps"), ("Li10GeP2S12", "Li10GeP2S12"), ("LGPS", "LGPS")]
+)
+@pytest.mark.parametrize("start", ["structure", "reference"])
+def test_a_material_of_the_run_folder(start, name, typed, made, copied) -> None:
+    """By the name of its folder, also where a crystal is called so, too."""
+    (copied / "reference/lgps").rename(copied / "reference" / name)
+    config = dataclasses.replace(MODEL, start=start, replicas=1, ramp_ps=0.0, float64=True)
+    report = simulate.run([typed], config, run_folder=copied)
+    (target,) = (m.job.target for m in report.made)
+    assert target == copied / f"rollouts/refpot/{name}/800K-r0.h5"
+    frames = read_trajectory(made / PLACES[0]).positions
+    with TrajectoryFile(target) as file:
+        assert file.provenance.material == name
+        wanted = frames[0 if start == "structure" else -1].astype(np.float64)
+        assert_array_equal(file.read(0, 1).positions[0], wanted)
+
+
+def test_the_first_trajectory_is_that_of_the_lowest_temperature(copied) -> None:
+    place = copied / "reference/mine"
+    (copied / "reference/lgps").rename(place)
+    config = dataclasses.replace(MODEL, temps="1000", ramp_ps=0.0, replicas=1, float64=True)
+    (made_run,) = simulate.run(["mine"], config, run_folder=copied).made
+    first = read_trajectory(place / "800K-r0.h5").positions[0].astype(np.float64)
+    assert_array_equal(made_run.job.material.positions, first)
+
+
+def test_the_order_of_the_atoms_is_that_of_the_reference(made, tmp_path) -> None:
+    run = read_trajectory(made / PLACES[0])
+    order = np.random.default_rng(0).permutation(50)
+    place = tmp_path / "reference/lgps/800K-r0.h5"
+    place.parent.mkdir(parents=True)
+    numbers, positions = run.atomic_numbers[order], run.positions[:, order]
+    other = dataclasses.replace(
+        run, atomic_numbers=numbers, positions=positions, energies=None, forces=None, stresses=None
+    )
+    write_trajectory(place, other)
+    config = dataclasses.replace(MODEL, start="reference", replicas=1)
+    (made_run,) = simulate.run(["lgps"], config, run_folder=tmp_path).made
+    assert made_run.end_reason is None
+    assert_array_equal(read_trajectory(made_run.job.target).atomic_numbers, numbers)
+
+
+def test_an_unknown_material_gets_near_names_of_both_kinds(copied) -> None:
+    (copied / "reference/lgps").rename(copied / "reference/argyrodite")
+    for word, meant in (("lgsp", "lgps"), ("argirodite", "argyrodite")):
+        with pytest.raises(InputError, match=f"did you mean {meant}") as caught:
+            simulate.run([word], MODEL, run_folder=copied)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ramp_ps", [None, 0.1])
+def test_a_model_that_fails_where_the_reference_goes_on_is_a_result(ramp_ps, copied) -> None:
+    """At the very first step: training saw no two atoms as near as the reference has them."""
+    field = dataclasses.replace(SimulateConfig(calculator="refpot"), start="reference")
+    config = dataclasses.replace(field, temps="800", replicas=2, ps=0.1, ramp_ps=ramp_ps)
+    known = RefPot()
+    known.closest = {"P-S": 2.5}
+    found = Resolved(known, "careless")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "resolve", lambda **_: found)
+        report = simulate.run(["lgps"], config, run_folder=copied)
+        with pytest.raises(InputError, match="every run ended before its production"):
+            simulate.run(
+                ["lgps"], dataclasses.replace(config, start="structure"), run_folder=copied,
+                force=True,
+            )  # fmt: skip
+        again = simulate.run(["lgps"], config, run_folder=copied)
+    when = "at 0 ps" if ramp_ps is None else "0 ps into the ramp"
+    for replica, one in enumerate(report.made):
+        assert one.n_frames == 1
+        assert re.fullmatch(rf"fusion: P-S [12]\.\d\d A {when} \(.*\)", one.end_reason or "")
+        with TrajectoryFile(one.job.target) as file:
+            assert file.provenance.end_reason == one.end_reason
+            last = read_trajectory(copied / PLACES[replica]).positions[-1]
+            assert_array_equal(file.read().positions[0], last)
+    assert {m.how for m in again.made} == {"already done"}
 
 
 CALCULATOR = """

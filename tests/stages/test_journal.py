@@ -75,7 +75,7 @@ def assert_refused(made: Journal, *words: str) -> None:
         made.resume()
     text = str(caught.value)
     assert "\n" not in text
-    for word in (*words, "--force starts it anew"):
+    for word in (*words, "--update starts it anew"):
         assert word in text
 
 

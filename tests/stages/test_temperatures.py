@@ -13,7 +13,7 @@ from mdbench.trajectory import Provenance
 
 
 def groups(*temperatures_k):
-    return [Group("a", "m", t, (), Provenance()) for t in temperatures_k]
+    return [Group("a", "m", t, (), Provenance(), {}) for t in temperatures_k]
 
 
 def kept(temps, *temperatures_k):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -41,14 +41,42 @@ STYLE: Any = {
     "lines.linewidth": 1.1,
     "legend.frameon": False,
     "svg.fonttype": "none",
+    "svg.hashsalt": "mdbench",
     "pdf.fonttype": 42,
     "figure.constrained_layout.use": True,
 }
-#: Of figures in a page, which has many: sharp on a phone, and 100 kB each.
-_PAGE_DPI = 120
-_KINDS: dict[str, dict[str, Any]] = {".png": {"dpi": 300}, ".svg": {}, ".pdf": {}}
+#: Without dates: the same figure makes the same file.
+_KINDS: dict[str, dict[str, Any]] = {
+    ".png": {"dpi": 300},
+    ".svg": {"metadata": {"Date": None}},
+    ".pdf": {"metadata": {"CreationDate": None}},
+}
 #: Okabe and Ito's colors, told apart also by the color-blind.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+#: Those that follow the first six are unlike the one with the same color.
+_MARKERS = "os^DvPX*p<h>"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one of several is told by: a marker of its own, and a color."""
+
+    color: str
+    marker: str
+
+
+#: Black, which no model has.
+REFERENCE = Look(COLORS[6], "d")
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """The look of each name: another marker for each of twelve, another pair for each of 72."""
+    found = {}
+    for number, name in enumerate(names):
+        turns, place = divmod(number, len(_MARKERS))
+        color = COLORS[number % (len(COLORS) - 1)]
+        found[name] = Look(color, _MARKERS[(place + turns) % len(_MARKERS)])
+    return found
 
 
 def rdf_figure(
@@ -128,11 +156,3 @@ def save(figure: Figure, path: Path) -> None:
     suffix = path.suffix.lower()
     with written(path) as part, mpl.rc_context(STYLE):
         figure.savefig(part, format=suffix[1:], **_KINDS[suffix])
-
-
-def png(figure: Figure) -> bytes:
-    """A figure as a page embeds it."""
-    image = io.BytesIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(image, format="png", dpi=_PAGE_DPI)
-    return image.getvalue()

@@ -6,98 +6,92 @@ and the page forbids itself scripts and foreign content.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
 
-from mdbench.reporting.markup import count, heading, image, number, provenance, table, text
-from mdbench.reporting.model_facts import Models, Verdict, accurate_but_unstable
-from mdbench.reporting.model_html import models_html, models_summary
-from mdbench.reporting.transport_html import (
-    ConductivitySection,
-    MsdSection,
-    conductivity_html,
-    conductivity_result,
-    msd_html,
-    msd_result,
+from mdbench.reporting.assessment import Assessment
+from mdbench.reporting.benchmark_html import (
+    Benchmark,
+    Place,
+    evidence_html,
+    outcome_html,
+    picture_html,
+    place_html,
+    table_html,
+    unresolved_html,
 )
-from mdbench.store import Input
+from mdbench.reporting.environment import (
+    RunFacts,
+    cost_html,
+    environment_html,
+    moment,
+    troubles,
+)
+from mdbench.reporting.files_html import SourceFile, files_html
+from mdbench.reporting.glossary import glossary_html
+from mdbench.reporting.markup import bullets, count, folded, heading, section, text
+from mdbench.reporting.model_facts import Models, Verdict, accurate_but_unstable
+from mdbench.reporting.model_html import models_parts, models_summary
+from mdbench.reporting.rdf_html import RdfSection
+from mdbench.reporting.results_html import Section, results_html, results_link
 
 #: Starts every page; by it a page of ours is told from a file that must not be overwritten.
-GENERATOR = '<!doctype html>\n<html lang="en">\n<meta name="generator" content="mdbench '
+GENERATOR = '<!doctype html>\n<html lang="en">\n<head>\n<meta name="generator" content="mdbench '
 
-
-@dataclass(frozen=True)
-class Peak:
-    """The first maximum of g(r) of one species pair.
-
-    Attributes:
-        pair: `total` or `Li-S`.
-        position: Å; None where there is no maximum.
-        height: Value of g there.
-        coordination: Of a pair A-B, mean number of B around an A up to the first minimum behind
-            the peak; None where there is none.
-        reverse: The same of A around a B.
-    """
-
-    pair: str
-    position: float | None
-    height: float | None
-    coordination: float | None
-    reverse: float | None
-
-
-@dataclass(frozen=True)
-class RdfSection:
-    """What the page shows of one g(r).
-
-    Attributes:
-        file: Name of the result file within the run folder.
-        material: Name of the material.
-        source: Where the trajectories come from.
-        temperature_k: Temperature; None is unknown.
-        n_runs: Number of trajectories pooled.
-        n_frames: Frames used of all of them.
-        skip_ps: Equilibration left out of each run.
-        synthetic: The data were made up, by themselves or by their label.
-        figure: PNG image.
-        peaks: One row per pair.
-        comparison: What `mdbench rdf --against --json` prints so; None without a reference.
-        settings: Settings of the stage.
-        inputs: Files that the result was made from.
-    """
-
-    file: str
-    material: str
-    source: str
-    temperature_k: float | None
-    n_runs: int
-    n_frames: int
-    skip_ps: Sequence[float]
-    synthetic: bool
-    figure: bytes
-    peaks: Sequence[Peak]
-    comparison: Mapping[str, Any] | None
-    settings: Mapping[str, object]
-    inputs: Sequence[Input]
-
-
-Section = RdfSection | MsdSection | ConductivitySection
+_SUPPLEMENT = (
+    *("s1-energy", "s2-force", "s3-rdf"),
+    *("s4-diffusivity", "s5-activation", "s6-conductivity"),
+)
+#: The page's sections on the benchmark, in their order, with what stands in each.
+PLACES = (
+    Place("models", "Models", "Models", ("table-1", "run-models")),
+    Place("table-2", "Conductivity (Table 2)", "Table 2", ("table-2",)),
+    Place("figure-3", "Forces and structure (Figure 3)", "Figure 3", ("figure-3",)),
+    Place(
+        "figure-4",
+        "Diffusion and conduction (Figure 4)",
+        "Figure 4",
+        ("figure-4", "diffusivity", "activation"),
+    ),
+    Place(
+        "supplement",
+        "Tables S1–S6",
+        "S1–S6",
+        _SUPPLEMENT,
+        folded=_SUPPLEMENT,
+    ),
+    Place(
+        "correlation",
+        "Forces and dynamics",
+        "Forces and dynamics",
+        ("correlation", "ranks"),
+    ),
+    Place(
+        "survival",
+        "Survival and failures",
+        "Survival",
+        ("survival", "verdicts"),
+        folded=("verdicts",),
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page about a run folder.
+    """A page about one or several run folders.
 
     Attributes:
-        run: Name of the run folder.
+        run: Names of the run folders.
         created: When the page was made.
         version: Version of mdbench.
-        sections: One per result, in any order: verdicts come first, then conductivities,
-            other g(r) and diffusivities.
+        sections: One per result, in any order.
         not_shown: Result files of kinds that this page has no section for.
         models: What is known about force fields.
+        benchmark: What it comes to; None where no force field was looked at.
+        runs: What the workflow wrote down.
+        checksums: sha256 of files by their name.
     """
 
     run: str
@@ -106,22 +100,16 @@ class Page:
     sections: Sequence[Section]
     not_shown: Sequence[str] = ()
     models: Models = field(default_factory=Models)
+    benchmark: Benchmark | None = None
+    runs: Sequence[RunFacts] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(page: Page) -> str:
     """The page as HTML."""
-    sections = in_order(page.sections)
     style = files("mdbench.reporting").joinpath("assets/page.css").read_text(encoding="utf-8")
-    body = [
-        f"<h1>Run {text(page.run)}</h1>",
-        *(f"<p>{text(line)}</p>" for line in _what_was_run(sections)),
-        models_summary(page.models),
-        _banner([*(s.synthetic for s in sections), *_marked(page.models)]),
-        _overview(sections) if sections else "",
-        models_html(page.models, accurate_but_unstable(page.models.errors, _verdicts(sections))),
-        *(_section(place, s) for place, s in enumerate(sections, start=1)),
-        _not_shown(page.not_shown),
-    ]
+    shown = [part for part in _parts(page) if part[2]]
+    links = "".join(f'<li><a href="#{anchor}">{text(name)}</a></li>' for anchor, name, _ in shown)
     return (
         f'{GENERATOR}{text(page.version)}">\n'
         '<meta charset="utf-8">\n'
@@ -130,25 +118,81 @@ def render(page: Page) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>mdbench: {text(page.run)}</title>\n"
-        f"<style>\n{style}</style>\n"
-        "<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n"
-        f"<footer>mdbench {text(page.version)}, {text(page.created)}</footer>\n</html>\n"
+        f"<style>\n{style}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#content">Skip to the content</a>\n'
+        f"<header>\n<h1>mdbench report: {text(page.run)}</h1>\n"
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n</header>\n'
+        '<main id="content">\n' + "\n".join(html for _, _, html in shown) + "\n</main>\n"
+        f"<footer>mdbench {text(page.version)}, {text(page.created)}</footer>\n"
+        "</body>\n</html>\n"
     )
 
 
-def in_order(sections: Sequence[Section]) -> list[Section]:
-    """Sections as the page shows them."""
-    return sorted(sections, key=_place)
+def _parts(page: Page) -> Iterator[tuple[str, str, str]]:
+    """Anchor, name in the contents and HTML of every section; empty HTML where there is nothing."""
+    yield "summary", "Summary", _summary(page)
+    benchmark = page.benchmark
+    if benchmark is not None:
+        for place in PLACES:
+            more = evidence_html(benchmark) if place.anchor == "survival" else []
+            yield place.anchor, place.short, place_html(place, benchmark, more)
+    # the summary has the warnings
+    models = page.models if benchmark is None else dataclasses.replace(page.models, warnings=())
+    yield from models_parts(models)
+    yield "results", "Every result", results_html(page.sections, _what_was_run(page.sections))
+    yield "cost", "Cost", cost_html(page.runs, _cost(benchmark))
+    yield "environment", "Environment", environment_html(page.runs)
+    yield "files", "Files", files_html(files_of(page), page.not_shown)
+    yield "glossary", "Glossary", glossary_html()
 
 
-def _place(section: Section) -> tuple[int, str, str, float]:
-    """Verdicts, then conductivities, g(r) and diffusivities; by material, source, temperature."""
-    if isinstance(section, ConductivitySection):
-        return 1, section.material, section.source, 0.0
-    rank = 3
-    if isinstance(section, RdfSection):
-        rank = 0 if section.comparison is not None else 2
-    return rank, section.material, section.source, section.temperature_k or 0.0
+def _cost(benchmark: Benchmark | None) -> list[str]:
+    """Cost by force field, folded up, and against errors."""
+    if benchmark is None:
+        return []
+    by_model = table_html(benchmark, "cost")
+    shown = picture_html(benchmark, "cost")
+    return [folded("Cost by force field", [by_model]) if by_model else "", shown]
+
+
+def _summary(page: Page) -> str:
+    """What was run, on what, with what outcome, and what is missing."""
+    benchmark = page.benchmark
+    assessment = None if benchmark is None else benchmark.assessment
+    unstable = accurate_but_unstable(page.models.errors, _verdicts(page.sections))
+    parts = [
+        heading("Summary"),
+        *(f"<p>{text(line)}</p>" for line in _benchmarks(page.runs)),
+        _banner(_synthetic(page)),
+        troubles(page.runs),
+        "" if benchmark is None else outcome_html(benchmark),
+        _unstable(unstable),
+        "" if assessment is None else unresolved_html(assessment),
+        "" if assessment is None else bullets(_notes(assessment, page.runs)),
+        "" if benchmark is not None else results_link(page.sections),
+        models_summary(page.models),
+    ]
+    return section("summary", parts)
+
+
+def _notes(assessment: Assessment, runs: Sequence[RunFacts]) -> list[str]:
+    """What the reader should know, without the tasks that stand in a table of their own."""
+    told = tuple(f"{run.prefix}{record.file}:" for run in runs for record in run.missed)
+    return [note for note in assessment.notes if not note.startswith(told)]
+
+
+def _benchmarks(runs: Sequence[RunFacts]) -> list[str]:
+    """Profile, beginning and time of each run that the workflow made."""
+    lines = []
+    for run in runs:
+        if not run.about:
+            continue
+        done = sum(record.state == "done" for record in run.records)
+        parts = [f"profile {run.about.get('profile')}", f"begun {moment(run.about.get('began'))}"]
+        if run.records:
+            parts.append(f"{done} of {count(len(run.records), 'task')} done")
+        lines.append(f"Benchmark {run.run}: {', '.join(parts)}.")
+    return lines
 
 
 def _what_was_run(sections: Sequence[Section]) -> list[str]:
@@ -188,9 +232,15 @@ def _verdicts(sections: Sequence[Section]) -> list[Verdict]:
     ]
 
 
-def _marked(models: Models) -> list[bool]:
-    """Whether the sections on force fields are marked as made up, where there are any."""
-    return [models.synthetic] if models.sources else []
+def _synthetic(page: Page) -> list[bool]:
+    """Whether what the page shows is made up, part by part."""
+    models = [page.models.synthetic] if page.models.sources else []
+    if page.benchmark is None:
+        return [*(s.synthetic for s in page.sections), *models]
+    # models are as made up as what they are held against
+    judged = {model.source for model in page.benchmark.assessment.models}
+    reference = [s.synthetic for s in page.sections if s.source not in judged]
+    return [page.benchmark.assessment.synthetic, *reference, *models]
 
 
 def _banner(synthetic: Sequence[bool]) -> str:
@@ -204,108 +254,21 @@ def _banner(synthetic: Sequence[bool]) -> str:
     )
 
 
-def _overview(sections: Sequence[Section]) -> str:
-    rows = [
-        (f'<a href="#g{place}">{text(s.material)}</a>', text(s.source), *map(text, _facts(s)))
-        for place, s in enumerate(sections, start=1)
-    ]
-    head = ("material", "source", "T (K)", "runs", "frames", "skipped (ps)", "result")
-    return table(head, rows, n_words=2)
-
-
-def _facts(s: Section) -> tuple[str, ...]:
-    """Temperatures, runs, frames, equilibration and what came out, in a few words."""
-    skipped = ", ".join(f"{skip:.4g}" for skip in sorted(set(s.skip_ps))) or "–"
-    if isinstance(s, ConductivitySection):
-        known = [row.temperature_k for row in s.temperatures]
-        span = f"{min(known):g}" if len(known) == 1 else f"{min(known):g}–{max(known):g}"
-        return span, str(s.n_runs), "–", skipped, conductivity_result(s)
-    result = msd_result(s) if isinstance(s, MsdSection) else "g(r)"
-    if isinstance(s, RdfSection) and s.comparison is not None:
-        result = str(s.comparison["verdict"])
-    return number(s.temperature_k, ".6g"), str(s.n_runs), str(s.n_frames), skipped, result
-
-
-def _section(place: int, s: Section) -> str:
-    if isinstance(s, MsdSection):
-        body = msd_html(s)
-    elif isinstance(s, ConductivitySection):
-        body = conductivity_html(s)
-    else:
-        body = _rdf_html(s)
-    return f'<section id="g{place}">\n{body}\n</section>'
-
-
-def _rdf_html(s: RdfSection) -> str:
-    temperature = "temperature unknown" if s.temperature_k is None else f"{s.temperature_k:g} K"
-    name = f"{s.material}, {temperature}, {s.source}"
-    peaks = table(
-        ("pair A-B", "first peak (Å)", "height", "CN A-B", "CN B-A"),
-        [
-            (
-                text(p.pair),
-                number(p.position, ".3f"),
-                number(p.height, ".2f"),
-                number(p.coordination, ".2f"),
-                number(p.reverse, ".2f"),
-            )
-            for p in s.peaks
-        ],
-        n_words=1,
-    )
-    return "\n".join(
-        [
-            heading(f"g(r) of {name}", synthetic=s.synthetic),
-            image(s.figure, f"g(r) of {name}, in total and by species pair"),
-            _verdict(s.comparison),
-            peaks,
-            '<p class="small">CN A-B: mean number of B around an A, up to the first minimum '
-            "behind the peak</p>",
-            provenance(s.file, s.settings, s.inputs),
-        ]
-    )
-
-
-def _verdict(found: Mapping[str, Any] | None) -> str:
-    """The verdict with its reason, the numbers by pair, and how runs failed."""
-    if found is None:
+def _unstable(lines: Sequence[str]) -> str:
+    if not lines:
         return ""
-    rows = [
-        (text(name), *_verdict_numbers(row))
-        for name, row in {
-            "total": found,
-            **found["per_pair"],
-            "framework": found["framework"],
-            "with mobile": found["with_mobile"],
-        }.items()
-        if row is not None
+    shown = "".join(f"<p>Accurate forces, wrong dynamics: {text(line)}</p>" for line in lines)
+    return f'<div class="banner" role="note">{shown}</div>'
+
+
+def files_of(page: Page) -> list[SourceFile]:
+    """All files that numbers of the page lead to."""
+    known = [SourceFile(s.file, None, s.settings, s.inputs) for s in page.sections]
+    origins = [each.origin for each in page.models.results]
+    origins += [origin for model in page.models.trained for origin in model.origins]
+    known += [SourceFile(o.file, None, o.settings, o.inputs) for o in origins]
+    found = {} if page.benchmark is None else dict.fromkeys(page.benchmark.files)
+    listed = {name: SourceFile(name) for name in found} | {each.name: each for each in known}
+    return [
+        dataclasses.replace(each, sha256=page.checksums.get(name)) for name, each in listed.items()
     ]
-    reference = found["reference"]
-    lines = [
-        f'<p><strong class="verdict">{text(found["verdict"])}</strong> against '
-        f"{text(reference['source'])} ({count(len(reference['files']), 'run')}): "
-        f"{text(found['reason'])}. By rdf_mae alone, as in the literature: "
-        f"{text(found['paper_verdict'])}.</p>",
-        *(
-            f"<p>Failure: {text(e['mode'])} in run {int(e['run']) + 1}: {text(e['message'])}</p>"
-            for e in found["evidence"]
-        ),
-        table(("pair", "rdf_mae", "low", "high", "noise", "noise 95 %"), rows, n_words=1),
-        '<p class="small">rdf_mae: mean |g - g of the reference|, with its 95 % interval; noise: '
-        "what a perfect model would show at this amount of data</p>",
-    ]
-    return "\n".join(lines)
-
-
-def _verdict_numbers(row: Mapping[str, Any]) -> list[str]:
-    low, high = row["rdf_mae_interval"] or (None, None)
-    floor = row["noise_floor"] or {"expected": None, "q95": None}
-    numbers = (row["rdf_mae"], low, high, floor["expected"], floor["q95"])
-    return [number(x, ".4f") for x in numbers]
-
-
-def _not_shown(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    listed = ", ".join(f"<code>{text(name)}</code>" for name in names)
-    return f'<p class="small">Not shown, since this page has no section for them: {listed}</p>'

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mdbench.analysis.audit import Check
-from mdbench.reporting.markup import count, heading, image, number, table, text
+from mdbench.reporting.markup import (
+    bullets,
+    cited,
+    count,
+    folded,
+    heading,
+    image,
+    number,
+    provenance,
+    section,
+    small,
+    table,
+    text,
+)
 from mdbench.reporting.model_facts import (
     ENERGY_MAE,
     FORCE_MAE,
@@ -13,7 +26,6 @@ from mdbench.reporting.model_facts import (
     Audited,
     MaterialErrors,
     Models,
-    Origin,
     TrainedModel,
     paired,
 )
@@ -21,6 +33,8 @@ from mdbench.stats import Estimate
 from mdbench.units import EV_IN_MEV
 
 _NONE = "–"
+#: Of the validation whose weights were kept, in model.json.
+_BEST = "training/validation"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _DENSITY = (
     "Brighter: more force components, on a logarithmic scale; on the line, prediction and "
@@ -28,19 +42,13 @@ _DENSITY = (
 )
 
 
-def models_html(models: Models, unstable: Sequence[str]) -> str:
-    """Training, accuracy and audit, each where there is something to show.
-
-    Args:
-        models: What is known.
-        unstable: Lines on accurate models with wrong dynamics.
-    """
-    parts = [
-        _training(models, unstable) if models.trained or unstable or models.warnings else "",
-        _accuracy(models) if models.errors else "",
-        _audit(models) if models.audits else "",
+def models_parts(models: Models) -> list[tuple[str, str, str]]:
+    """Anchor, name and HTML of training, accuracy and audit; empty where there is nothing."""
+    return [
+        ("training", "Training", _training(models) if models.trained or models.warnings else ""),
+        ("accuracy", "Accuracy", _accuracy(models) if models.errors else ""),
+        ("audit", "Audit", _audit(models) if models.audits else ""),
     ]
-    return "\n".join(part for part in parts if part)
 
 
 def models_summary(models: Models) -> str:
@@ -48,7 +56,7 @@ def models_summary(models: Models) -> str:
     materials = len({each.material for each in models.errors})
     fields = len({each.source for each in models.errors})
     found = [
-        ("models", count(len(models.trained), "trained model"), len(models.trained)),
+        ("training", count(len(models.trained), "trained model"), len(models.trained)),
         (
             "accuracy",
             f"errors of {count(fields, 'force field')} on {count(materials, 'material')}",
@@ -60,8 +68,14 @@ def models_summary(models: Models) -> str:
     return f"<p>Force fields: {', '.join(links)}.</p>" if links else ""
 
 
-def model_line(models: Models, source: str) -> str:
-    """A force field in one line, for the terminal."""
+def model_line(models: Models, source: str, verdicts: str = "") -> str:
+    """A force field in one line, for the terminal.
+
+    Args:
+        models: What is known of all.
+        source: Which one.
+        verdicts: On its dynamics; empty without any.
+    """
     shown = []
     for (name, material), (test, near) in paired(models.errors).items():
         each = test or near
@@ -76,10 +90,11 @@ def model_line(models: Models, source: str) -> str:
         limits = "" if mae.low is None or mae.high is None else f" ({_limits(mae, '.3g')})"
         shown.append(f"{material} {what}{number(mae.value, '.3g')}{limits} {mae.unit}{mark}")
     errors = f"force MAE {', '.join(shown)}" if shown else "not evaluated"
-    return f"{source}: {errors}; audit: {_audit_words(models.audit_of(source))}"
+    judged = f"{verdicts}; " if verdicts else ""
+    return f"{source}: {judged}{errors}; audit: {_audit_words(models.audit_of(source))}"
 
 
-def _training(models: Models, unstable: Sequence[str]) -> str:
+def _training(models: Models) -> str:
     head = (
         *("model", "claims and audit", "trained on", "force MAE", "energy MAE"),
         *("parameters", "budget (s)", "steps"),
@@ -90,31 +105,31 @@ def _training(models: Models, unstable: Sequence[str]) -> str:
         "kept, forces in meV/Å, energies in meV/atom"
     )
     curves = "learning curves of all models: validation errors against the time spent"
+    learning = models.learning
     parts = [
-        heading("Models", synthetic=models.synthetic),
-        _unstable(unstable),
-        _warnings(models.warnings),
-        table(head, rows, n_words=3, caption=caption, row_heads=True) if rows else "",
-        "" if models.learning is None else image(models.learning, curves),
-        "" if models.learning is None else _small("Circles: the weights that were kept"),
-        _origins([origin for each in models.trained for origin in each.origins]),
+        heading("Training", synthetic=models.synthetic),
+        bullets(models.warnings),
+        table(head, rows, n_words=3, caption=caption) if rows else "",
+        *(image(png, curves, caption="Circles: the weights that were kept") for png in learning),
     ]
-    return _section("models", parts)
+    return section("training", parts)
 
 
 def _trained_row(model: TrainedModel, audit: Audited | None) -> tuple[str, ...]:
     forces = "conservative" if model.conservative else "direct"
     claims = f"{text(model.symmetry)}, {forces} forces"
     ended = "" if model.ended is None else f'<br><span class="small">{text(model.ended)}</span>'
+    file = model.origins[0].file
+    steps = cited(f"{model.n_steps:,}", file, "training/n_steps")
     return (
         f"{text(model.source)}{ended}",
         f'{claims}<br><span class="small">{_audit_mark(audit)}</span>',
         text(", ".join(model.materials)) or _NONE,
-        number(EV_IN_MEV * model.force_mae, ".3g"),
-        number(EV_IN_MEV * model.energy_mae, ".3g"),
-        f"{model.n_parameters:,}",
-        number(model.budget_s, ",.6g"),
-        f'{model.n_steps:,}<br><span class="small">{number(model.n_epochs, ".3g")} epochs</span>',
+        cited(number(EV_IN_MEV * model.force_mae, ".3g"), file, f"{_BEST}/force_mae"),
+        cited(number(EV_IN_MEV * model.energy_mae, ".3g"), file, f"{_BEST}/energy_mae"),
+        cited(f"{model.n_parameters:,}", file, "training/n_parameters"),
+        cited(number(model.budget_s, ",.6g"), file, "training/budget_s"),
+        f'{steps}<br><span class="small">{number(model.n_epochs, ".3g")} epochs</span>',
     )
 
 
@@ -127,16 +142,26 @@ def _accuracy(models: Models) -> str:
     caption = "Errors with 95 % intervals, forces in meV/Å, energies in meV/atom"
     parts = [
         heading("Accuracy", synthetic=models.synthetic),
-        table(head, rows, n_words=2, caption=caption, row_heads=True),
+        table(head, rows, n_words=2, caption=caption),
         _explained(models),
-        *(
-            image(png, f"predicted against reference forces of {source}, a panel by material")
-            for source, png in sorted(models.parity.items())
-        ),
-        _small(_DENSITY) if models.parity else "",
-        _origins([each.origin for each in models.errors]),
+        *(_parity(models, source) for source in sorted(models.parity)),
     ]
-    return _section("accuracy", parts)
+    return section("accuracy", parts)
+
+
+def _parity(models: Models, source: str) -> str:
+    """Predicted against reference forces of a force field, folded up."""
+    meaning = f"predicted against reference forces of {source}, a panel by material"
+    files = [each.origin.file for each in models.errors if each.source == source]
+    maes = ", ".join(
+        f"{number(test.quantities[FORCE_MAE].value, '.3g')} meV/Å on {material}"
+        for (name, material), (test, _) in paired(models.errors).items()
+        if name == source and test is not None and test.failure is None
+    )
+    return folded(
+        f"Predicted against reference forces of {text(source)}: MAE {text(maes)}",
+        [image(models.parity[source], meaning), small(_DENSITY), provenance(*files)],
+    )
 
 
 def _explained(models: Models) -> str:
@@ -162,7 +187,7 @@ def _explained(models: Models) -> str:
         )
     if any(each.transfer for each in models.errors):
         lines.append("Transfer: the model was not trained on this material.")
-    return '<ul class="small">' + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
+    return bullets(lines, small=True)
 
 
 def _errors_row(test: MaterialErrors | None, near: MaterialErrors | None) -> tuple[str, ...]:
@@ -192,9 +217,10 @@ def _quantity(errors: MaterialErrors | None, path: str, form: str) -> str:
     if errors is None or errors.failure is not None:
         return _NONE
     found = errors.quantities[path]
+    value = cited(number(found.value, form), errors.origin.file, f"quantities/{path}")
     if found.low is None or found.high is None:
-        return number(found.value, form)
-    return f'{number(found.value, form)}<br><span class="small">{_limits(found, form)}</span>'
+        return value
+    return f'{value}<br><span class="small">{_limits(found, form)}</span>'
 
 
 def _limits(found: Estimate, form: str) -> str:
@@ -204,21 +230,24 @@ def _limits(found: Estimate, form: str) -> str:
 def _audit(models: Models) -> str:
     names = list(dict.fromkeys(check.name for audit in models.audits for check in audit.checks))
     found = [{check.name: check for check in audit.checks} for audit in models.audits]
-    rows = [(text(name), *(_check(checks.get(name)) for checks in found)) for name in names]
+    files = [audit.origin.file for audit in models.audits]
+    rows = [
+        (text(name), *(_check(c.get(name), file) for c, file in zip(found, files, strict=True)))
+        for name in names
+    ]
     head = ("check", *(each.source for each in models.audits))
     caption = "What force fields claim, measured: outcome and deviation of each check"
     parts = [
-        heading("Audit", synthetic=False),
-        table(head, rows, n_words=len(head), caption=caption, row_heads=True),
-        _small(
+        heading("Audit"),
+        table(head, rows, n_words=len(head), caption=caption),
+        small(
             f"{_measured_on(models.audits)} Deviations are relative; nve_drift is in "
             "meV/atom/ps, echo in Å. What a force field does not claim is measured, too, and is "
             "no failure."
         ),
-        _warnings([line for audit in models.audits for line in _details(audit)]),
-        _origins([each.origin for each in models.audits]),
+        bullets([line for audit in models.audits for line in _details(audit)]),
     ]
-    return _section("audit", parts)
+    return section("audit", parts)
 
 
 def _measured_on(audits: Sequence[Audited]) -> str:
@@ -232,14 +261,14 @@ def _measured_on(audits: Sequence[Audited]) -> str:
     return "Measured " + "; ".join(f"{k}: {', '.join(v)}" for k, v in places.items()) + "."
 
 
-def _check(check: Check | None) -> str:
+def _check(check: Check | None, file: str) -> str:
     """Outcome by symbol and word, and the deviation."""
     if check is None:
         return _NONE
     words = "✓ passed" if check.passed else "✗ FAILED" if check.claimed else "✗ does not pass"
     shown = words if check.passed or not check.claimed else f"<strong>{words}</strong>"
     claim = "" if check.claimed else ', <span class="tag">not claimed</span>'
-    deviation = _deviation(check.deviation)
+    deviation = cited(_deviation(check.deviation), file, f"deviation of {check.name}")
     return f'{shown}{claim}<br><span class="small">{deviation}</span>'
 
 
@@ -273,48 +302,3 @@ def _audit_words(audit: Audited | None) -> str:
         return f"{audit.n_claimed} of {audit.n_claimed} claims hold"
     names = ", ".join(check.name for check in audit.failed)
     return f"{len(audit.failed)} of {audit.n_claimed} claims fail: {names}"
-
-
-def _origins(origins: Sequence[Origin]) -> str:
-    """Result files, their settings and checksums of their inputs, folded up."""
-    rows = [
-        (
-            f"<code>{text(origin.file)}</code>",
-            text(", ".join(f"{key} {value}" for key, value in origin.settings.items())),
-            "<br>".join(
-                f"{text(each.name)} <code>{text(each.sha256)}</code>" for each in origin.inputs
-            ),
-        )
-        for origin in origins
-    ]
-    if not rows:
-        return ""
-    return "\n".join(
-        [
-            "<details><summary>Where this comes from</summary>",
-            table(("result file", "settings", "inputs and their sha256"), rows, n_words=3),
-            "</details>",
-        ]
-    )
-
-
-def _small(line: str) -> str:
-    return f'<p class="small">{text(line)}</p>'
-
-
-def _unstable(lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    shown = "".join(f"<p>Accurate forces, wrong dynamics: {text(line)}</p>" for line in lines)
-    return f'<div class="banner" role="note">{shown}</div>'
-
-
-def _warnings(lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    return "<ul>" + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
-
-
-def _section(place: str, parts: Sequence[str]) -> str:
-    body = "\n".join(part for part in parts if part)
-    return f'<section id="{place}">\n{body}\n</section>'

@@ -8,7 +8,7 @@ from mdbench.reporting.model_facts import QUANTITIES, Models
 from mdbench.reporting.tables import Cell, write_csv
 from mdbench.units import EV_IN_MEV
 
-MODELS_NAME, ACCURACY_NAME = "models.csv", "accuracy.csv"
+MODELS_NAME, ACCURACY_NAME = NAMES = ("models.csv", "accuracy.csv")
 _MODELS_HEADER = (
     *("model", "name", "seed", "n_parameters", "symmetry", "forces", "n_claimed", "failed"),
     *("trained_on", "n_frames", "budget_s", "n_steps", "n_epochs"),

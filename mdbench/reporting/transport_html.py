@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mdbench.reporting.arrhenius_figure import close, exponent, three_digits
-from mdbench.reporting.markup import heading, image, provenance, table, text
+from mdbench.reporting.markup import bullets, heading, image, provenance, table, text
 from mdbench.stats import Estimate
 from mdbench.store import Input
 
@@ -188,8 +188,13 @@ class ConductivitySection:
     inputs: Sequence[Input]
 
 
-def msd_html(s: MsdSection) -> str:
-    """Figure, D in all directions, Haven ratio, what D rests on, warnings."""
+def msd_html(s: MsdSection, level: int) -> str:
+    """Figure, D in all directions, Haven ratio, what D rests on, warnings.
+
+    Args:
+        s: What is shown.
+        level: Of the heading.
+    """
     temperature = "temperature unknown" if s.temperature_k is None else f"{s.temperature_k:g} K"
     name = f"{s.species} in {s.material}, {temperature}, {s.source}"
     rows = [("D", s.diffusivity)]
@@ -198,15 +203,15 @@ def msd_html(s: MsdSection) -> str:
     first, last = s.window_ps
     return "\n".join(
         [
-            heading(f"Diffusion of {name}", synthetic=s.synthetic),
+            heading(f"Diffusion of {name}", level=level, synthetic=s.synthetic),
             image(s.figure, f"mean squared displacement of {name}"),
-            _warnings(s.warnings),
-            _quantities("", rows),
+            bullets(s.warnings),
+            _quantities(f"Diffusion of {name}", rows),
             f"<p>Lags {first:.3g} to {last:.3g} ps; N_eff {s.n_eff:.3g} (relative error by He, Zhu "
             f"and Mo {s.he_zhu_mo:.0%}); {s.n_hops} hops of {s.site_distance:.2f} Å.</p>",
             '<p class="small">N_eff: number of ions times the largest MSD over the squared '
             "distance of sites. Haven ratio: D over the collective D, which carries charge</p>",
-            provenance(s.file, s.settings, s.inputs),
+            provenance(s.file),
         ]
     )
 
@@ -216,20 +221,25 @@ def msd_result(s: MsdSection) -> str:
     return _stated("D", s.diffusivity)
 
 
-def conductivity_html(s: ConductivitySection) -> str:
-    """Figure, table by temperature, what the line says, comparison, the usual recipe, warnings."""
+def conductivity_html(s: ConductivitySection, level: int) -> str:
+    """Figure, table by temperature, what the line says, comparison, the usual recipe, warnings.
+
+    Args:
+        s: What is shown.
+        level: Of the heading.
+    """
     name = f"{s.material}, {s.source}"
     parts = [
-        heading(f"Conductivity of {name}", synthetic=s.synthetic),
+        heading(f"Conductivity of {name}", level=level, synthetic=s.synthetic),
         image(s.figure, f"conductivity of {name} against inverse temperature"),
-        _warnings(s.warnings),
+        bullets(s.warnings),
         _by_temperature(s),
         "" if s.line is None else _line(s.line),
         "" if s.comparison is None else _comparison(s.comparison),
         "" if s.recipe is None else _recipe(s, s.recipe),
         f'<p class="small">σ by the charge {s.charge:+g} of {text(s.species)}: tracer, as if ions '
         "moved without regard to each other (Nernst–Einstein), and collective</p>",
-        provenance(s.file, s.settings, s.inputs),
+        provenance(s.file),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -253,11 +263,12 @@ def _by_temperature(s: ConductivitySection) -> str:
         known = (row.diffusivity, row.conductivity, row.collective, row.haven_ratio)
         cells = ["–" if quantity is None else text(_in_one(quantity)) for quantity in known]
         rows.append((f"{row.temperature_k:g}", *cells))
-    return table(head, rows, n_words=1)
+    caption = f"Diffusion and conductivity of {s.material}, {s.source}, with 95 % intervals"
+    return table(head, rows, n_words=1, caption=caption)
 
 
 def _line(line: ArrheniusFacts) -> str:
-    body = _quantities("Arrhenius", _line_rows(line))
+    body = _quantities("Arrhenius line, with 95 % intervals", _line_rows(line))
     if line.amplification is None:
         return body
     return (
@@ -288,7 +299,12 @@ def _comparison(found: ConductivityComparison) -> str:
     ]
     lines = [
         f'<p><strong class="verdict">{verdict}</strong> from {text(found.reference)}{p}{mode}.</p>',
-        table(("D over the reference’s", "ratio", "low", "high", "p"), rows, n_words=1),
+        table(
+            ("at", "ratio", "low", "high", "p"),
+            rows,
+            n_words=1,
+            caption="D over that of the reference, with 95 % intervals",
+        ),
     ]
     if found.energy_difference is not None:
         energies = _stated("Difference of the activation energies", found.energy_difference)
@@ -311,21 +327,17 @@ def _recipe(s: ConductivitySection, recipe: Recipe) -> str:
         (text(name), "–" if own is None else _value(own), _value(usual), text(_unit(usual)))
         for name, own, usual in pairs
     ]
-    return (
-        f"<p>The usual recipe beside ours: {text(recipe.name)}. It has no intervals.</p>\n"
-        + table(("", "ours", "usual recipe", "unit"), rows, n_words=1)
+    return table(
+        ("quantity", "ours", "usual recipe", "unit"),
+        rows,
+        n_words=1,
+        caption=f"The usual recipe beside ours: {recipe.name}. It has no intervals.",
     )
 
 
-def _quantities(title: str, rows: Sequence[tuple[str, Estimate]]) -> str:
+def _quantities(caption: str, rows: Sequence[tuple[str, Estimate]]) -> str:
     cells = [(text(name), *_limits(quantity), text(_unit(quantity))) for name, quantity in rows]
-    return table((title, "value", "low", "high", "unit"), cells, n_words=1)
-
-
-def _warnings(lines: Sequence[str]) -> str:
-    if not lines:
-        return ""
-    return "<ul>" + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
+    return table(("quantity", "value", "low", "high", "unit"), cells, n_words=1, caption=caption)
 
 
 def _limits(quantity: Estimate) -> tuple[str, str, str]:

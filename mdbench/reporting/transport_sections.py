@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mdbench.reporting.figures import png
+from mdbench.reporting.embedded import png
 from mdbench.reporting.transport_figures import (
     ArrheniusCurves,
     MsdCurves,

@@ -5,6 +5,7 @@ import pytest
 
 from mdbench.analysis.audit import Check
 from mdbench.reporting.html import Page, render
+from mdbench.reporting.markup import file_anchor
 from mdbench.reporting.model_facts import (
     ENERGY_MAE,
     FORCE_MAE,
@@ -117,19 +118,37 @@ def test_a_page_without_force_fields_says_nothing_of_them(section):  # noqa: F81
         assert name not in words
 
 
-def test_sections_stand_behind_the_overview(section):  # noqa: F811
+def test_sections_stand_before_every_result(section):  # noqa: F811
     models = Models(trained=[MODEL], errors=[errors_of()], audits=[audit_of(CHECK)])
     found = Outline(page_of(models, section))
-    ids = [value for _, name, value in found.attributes if name == "id"]
-    assert ids == ["models", "accuracy", "audit", "g1"]
-    links = {value for _, name, value in found.attributes if name == "href"}
-    assert links == {"#models", "#accuracy", "#audit", "#g1"}
-    words = found.words
-    assert words.index("T (K)") < words.index("Trained models") < words.index("first peak")
+    ids = [value for value in found.values("id") if not value.startswith("file-")]
+    parts = ["training", "accuracy", "audit", "results"]
+    assert ids == ["content", "summary", *parts, "g1", "files", "glossary"]
+    assert {f"#{part}" for part in parts} <= set(found.values("href"))
 
 
 def test_a_page_of_models_alone_has_no_empty_overview():
     assert "T (K)" not in words_of(Models(trained=[MODEL]))
+
+
+def test_numbers_lead_to_their_files():
+    models = Models(trained=[MODEL], errors=[errors_of()], audits=[audit_of(CHECK)])
+    page = page_of(models)
+    for shown, key in (
+        ("31.2", "training/validation/force_mae"),
+        ("12,345", "training/n_parameters"),
+        ("0.9934", f"quantities/{FORCE_R2}"),
+        ("2.0e-14", "deviation of rotation"),
+    ):
+        place = f'href="#{file_anchor(ORIGIN.file)}" title="{ORIGIN.file}: {key}"'
+        assert f'<a class="cited" {place}>{shown}</a>' in page
+    assert f'id="{file_anchor(ORIGIN.file)}"' in page
+
+
+def test_parity_is_folded_up_with_what_it_says():
+    models = Models(errors=[errors_of(), errors_of("li3ps4", mae=40.0)], parity={"schnet-s0": b""})
+    shown = "<summary>Predicted against reference forces of schnet-s0: MAE 31 meV/Å on lgps, 40"
+    assert shown in page_of(models)
 
 
 def test_tables_have_captions_and_heads():
@@ -206,6 +225,8 @@ def test_lines_for_the_terminal():
     assert model_line(Models(trained=[MODEL]), "schnet-s0") == (
         "schnet-s0: not evaluated; audit: not audited"
     )
+    judged = model_line(Models(trained=[MODEL]), "schnet-s0", "lgps unstable (fusion)")
+    assert judged.startswith("schnet-s0: lgps unstable (fusion); not evaluated; audit")
     near = Models(errors=[errors_of(split="near")])
     assert "force MAE lgps near, 31 (30 to 32) meV/A" in model_line(near, "schnet-s0")
 

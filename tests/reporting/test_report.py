@@ -44,11 +44,11 @@ def write_rdf(run, name="reference/li2s/rdf-800K.h5", r=R, drop=(), **changes):
 def test_page_of_a_run(tmp_path):
     write_rdf(tmp_path)
     write_rdf(tmp_path, "reference/lgps/rdf.h5", material="lgps", temperature_k=None)
-    summary = report.run(tmp_path)
+    summary = report.run([tmp_path])
     assert summary.output == tmp_path / "report" / "index.html"
     assert summary.shown == [
-        "g(r) of lgps, reference, first peak 2.500 A",
-        "g(r) of li2s, 800 K, reference, first peak 2.500 A",
+        "reference: lgps g(r), first peak 2.500 Å",
+        "reference: li2s g(r), first peak 2.500 Å",
     ]
     text = summary.output.read_text(encoding="utf-8")
     assert text.count("data:image/png;base64,iVBOR") == 2
@@ -64,12 +64,12 @@ def test_page_of_a_run(tmp_path):
 )
 def test_synthetic_is_told_by_any_of_three_places(tmp_path, where):
     write_rdf(tmp_path, **where)
-    assert "not a material" in report.run(tmp_path).output.read_text(encoding="utf-8")
+    assert "not a material" in report.run([tmp_path]).output.read_text(encoding="utf-8")
 
 
 def test_hostile_material(tmp_path):
     write_rdf(tmp_path, material="<script>alert(1)</script>")
-    text = report.run(tmp_path).output.read_text(encoding="utf-8")
+    text = report.run([tmp_path]).output.read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)" in text
     assert "<script" not in text
 
@@ -77,43 +77,43 @@ def test_hostile_material(tmp_path):
 def test_results_of_other_kinds_are_named(tmp_path):
     write_rdf(tmp_path)
     write_rdf(tmp_path, "reference/li2s/msd-800K.h5", observable="path")
-    summary = report.run(tmp_path)
+    summary = report.run([tmp_path])
     assert summary.not_shown == ["observables/reference/li2s/msd-800K.h5"]
     assert len(summary.shown) == 1
 
 
 def test_an_own_page_is_replaced_but_nothing_else(tmp_path):
     write_rdf(tmp_path)
-    page = report.run(tmp_path).output
+    page = report.run([tmp_path]).output
     write_rdf(tmp_path, material="other")
-    report.run(tmp_path)
+    report.run([tmp_path])
     assert "other" in page.read_text(encoding="utf-8")
     page.write_text("<html>mine</html>")
     with pytest.raises(InputError, match="output exists"):
-        report.run(tmp_path)
+        report.run([tmp_path])
     assert page.read_text() == "<html>mine</html>"
-    report.run(tmp_path, force=True)
+    report.run([tmp_path], force=True)
     assert "other" in page.read_text(encoding="utf-8")
 
 
 def test_a_page_elsewhere_is_refused_unless_forced(tmp_path):
     write_rdf(tmp_path / "run")
     folder = tmp_path / "elsewhere"
-    assert report.run(tmp_path / "run", folder).output == folder / "index.html"
+    assert report.run([tmp_path / "run"], folder).output == folder / "index.html"
     with pytest.raises(InputError, match="output exists"):
-        report.run(tmp_path / "run", folder)
-    report.run(tmp_path / "run", folder, force=True)
+        report.run([tmp_path / "run"], folder)
+    report.run([tmp_path / "run"], folder, force=True)
     assert not (tmp_path / "run" / "report").exists()
 
 
 def test_nothing_to_show(tmp_path):
     with pytest.raises(InputError, match="no such run folder"):
-        report.run(tmp_path / "none")
+        report.run([tmp_path / "none"])
     with pytest.raises(InputError, match=r"no results to show.*found none.*make benchmark"):
-        report.run(tmp_path)
+        report.run([tmp_path])
     write_rdf(tmp_path, observable="path")
     with pytest.raises(InputError, match="1 of other kinds"):
-        report.run(tmp_path)
+        report.run([tmp_path])
     assert not (tmp_path / "none").exists()
     assert not (tmp_path / "report" / "index.html").exists()
 
@@ -133,7 +133,7 @@ def test_nothing_to_show(tmp_path):
 def test_damaged_results_are_named(tmp_path, damage):
     path = write_rdf(tmp_path, **damage)
     with pytest.raises(InputError, match="damaged result") as caught:
-        report.run(tmp_path)
+        report.run([tmp_path])
     assert str(path) in str(caught.value)
     assert not (tmp_path / "report" / "index.html").exists()
 
@@ -142,4 +142,4 @@ def test_a_truncated_file_is_named(tmp_path):
     path = write_rdf(tmp_path)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match=r"rdf-800K\.h5"):
-        report.run(tmp_path)
+        report.run([tmp_path])

@@ -4,7 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= run
-CORES ?= 2
+PROFILE ?= laptop
+EXECUTOR ?= local
+DATA ?=
+MODELS ?=
+CORES ?=
 # cpu where no NVIDIA driver is found; cuda otherwise. Override: make setup TORCH=cpu|cuda
 TORCH ?= $(shell command -v nvidia-smi >/dev/null 2>&1 && echo cuda || echo cpu)
 TORCH_PIN := 2.13.0
@@ -63,10 +67,10 @@ bench: $(VENV)/.validate  ## speed against named peers, in ratios -> benchmarks/
 docs: $(VENV)/.docs  ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-benchmark: $(VENV)/.core  ## run the whole chain on the sample data -> $(RUN)/report/index.html
-	@$(BIN)/python -m snakemake --snakefile workflows/Snakefile --directory . --cores $(CORES) \
-	  --rerun-incomplete --quiet all --config run='$(RUN)'
-	@echo "done: $(RUN)/report/index.html"
+# PROFILE=smoke|laptop|gpu|paper|FILE, DATA=my_aimd/, MODELS=schnet-small,chgnet, EXECUTOR=slurm
+benchmark: $(VENV)/.core  ## run the whole chain (PROFILE=laptop) -> $(RUN)/report/index.html
+	@$(BIN)/mdbench benchmark --profile '$(PROFILE)' --run '$(RUN)' --executor '$(EXECUTOR)' \
+	  $(if $(DATA),--data '$(DATA)') $(if $(MODELS),--models '$(MODELS)') $(if $(CORES),--cores $(CORES))
 
 clean:  ## remove what the targets made (not .venv)
 	@rm -rf site build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .snakemake

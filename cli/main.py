@@ -26,7 +26,9 @@ COMMANDS = (
     "msd",
     "conductivity",
     "plan",
+    "verdict",
     "report",
+    "benchmark",
     "models",
     "selftest",
 )

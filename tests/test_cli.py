@@ -32,7 +32,7 @@ from tests.pipeline.little import little_run
 from tests.stages.little import at, write_run
 
 COMMON = {"--quiet", "--debug", "--help"}
-DYNAMICS = {"--material", "--run", "--threads", "--force", "--json"}
+DYNAMICS = {"--material", "--run", "--threads", "--force", "--update", "--json"}
 RESULTS = {"--json", "--csv", "--plot", "--output", "--force", "--run"}
 
 
@@ -53,11 +53,15 @@ OPTIONS = {
     | {"--model", "--calculator", "--calculator-args", "--run", "--require", "--json"}
     | {"--output", "--threads", "--force"},
     "simulate": flags(SimulateConfig) | DYNAMICS,
-    "rdf": flags(RdfConfig) | RESULTS | {"--against", "--require"},
-    "msd": flags(MsdConfig) | RESULTS,
-    "conductivity": flags(ConductivityConfig) | RESULTS | {"--against"},
+    "rdf": flags(RdfConfig) | RESULTS | {"--source", "--against", "--require"},
+    "msd": flags(MsdConfig) | RESULTS | {"--source"},
+    "conductivity": flags(ConductivityConfig) | RESULTS | {"--source", "--against"},
     "plan": flags(PlanConfig) | {"--json", "--run"},
+    "verdict": {"--run", "--source", "--json", "--csv", "--require", "--force"},
     "report": {"--output", "--force"},
+    "benchmark": {
+        *("--profile", "--data", "--models", "--run", "--executor", "--cores", "--dry-run"),
+    },
     "models": {"--json"},
     "selftest": set(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from mdbench.potentials.base import ForceField
 
 #: Most frames of a chunk, and most bytes that they take.
 _CHUNK_FRAMES, _CHUNK_BYTES = 500, 2**25
+#: And longest time that it takes, s: what a kill loses, and how long an interruption waits.
+_CHUNK_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def simulate(
         settings: Ensemble, times, seed.
         recording: What is kept beside positions and energies.
         snapshot: That of a chunk, to go on after it.
-        chunk_frames: Frames of a chunk; by default 500 or 32 MiB. Results do not depend on it.
+        chunk_frames: Frames of a chunk at most; by default 500 or 32 MiB. A chunk also ends when it
+            has taken 15 s. Results do not depend on where chunks end.
 
     Raises:
         InputError: No runs, an unknown element, a snapshot of other runs or settings.
@@ -143,6 +147,7 @@ def _chunks(
     while step < last and state.active.any():
         buffer = FrameBuffer(moves.state, evaluator, recording, chunk_frames)
         end = min(step + chunk_frames * stride, last)
+        deadline = time.monotonic() + _CHUNK_S
         for done in range(step, end):
             if done < n_ramp:
                 ramp_step(moves, evaluator)
@@ -152,6 +157,9 @@ def _chunks(
                 move(moves, evaluator)
             if (done + 1) % PAIR_INTERVAL == 0:
                 moves.look_at_pairs()
+            if time.monotonic() > deadline:
+                end = done + 1
+                break
         step, state = end, moves.on_host()
         yield Chunk(
             frames=buffer.frames(state, settings),

@@ -62,6 +62,21 @@ def test_a_run_is_the_same_bit_for_bit_in_any_batch_and_chunk(ensemble):
         assert_equal_runs(found, [expected[i] for i in order])
 
 
+def test_a_chunk_ends_when_it_takes_long(monkeypatch):
+    expected, _, _ = together(simulate(LennardJones(), HOT, SHORT, recording=ALL))
+    monkeypatch.setattr("mdbench.md.simulate._CHUNK_S", -1.0)
+    chunks = list(simulate(LennardJones(), HOT, SHORT, recording=ALL))
+    assert [chunk.step for chunk in chunks] == list(
+        range(1, SHORT.n_ramp_steps + SHORT.n_steps + 1)
+    )
+    found, _, _ = together(chunks)
+    assert_equal_runs(found, expected)
+    (last,) = list(
+        simulate(LennardJones(), HOT, SHORT, recording=ALL, snapshot=chunks[-2].snapshot)
+    )
+    assert last.step == chunks[-1].step
+
+
 @pytest.mark.parametrize("ensemble", sorted(STEPS))
 def test_a_resumed_run_is_the_same_bit_for_bit(ensemble):
     settings = dataclasses.replace(SHORT, ensemble=ensemble)

@@ -1,0 +1,118 @@
+"""The force fields of a benchmark: what stands in `--models` and in profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mdbench.errors import InputError, suggest
+from mdbench.models import MODELS, ModelName, parse_name
+from mdbench.potentials.calculators import NAMES
+from mdbench.stages.force_fields import calculator_source
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A force field that takes part.
+
+    Attributes:
+        kind: `trained`: it is trained first; `checkpoint`: it was elsewhere; `calculator`.
+        name: As `train --model`, the checkpoint's whole path, or as `--calculator`.
+        source: Its name in paths and tables.
+        control: Whether it is the reference's own, a model without a fault.
+    """
+
+    kind: Literal["trained", "checkpoint", "calculator"]
+    name: str
+    source: str
+    control: bool = False
+
+    @property
+    def option(self) -> tuple[str, str]:
+        """What names it to a command that is run in the run folder."""
+        if self.kind == "calculator":
+            return "--calculator", self.name
+        return "--model", f"models/{self.source}" if self.kind == "trained" else self.name
+
+    @property
+    def architecture(self) -> str:
+        """What its cost depends on, as `schnet-small`."""
+        if self.kind == "calculator":
+            return self.name
+        name, variant, _ = self.source.partition("@")
+        return name if variant else name.rpartition("-s")[0]
+
+
+def read_entries(texts: Sequence[str], *, size: str, seed: int) -> list[Entry]:
+    """The force fields of a list of names.
+
+    Args:
+        texts: Each a model as `cgcnn:published`, a checkpoint's path, a calculator as `chgnet` or
+            `module:factory`, or `all`: every model.
+        size: Of the models that `all` means.
+        seed: Of weights.
+
+    Raises:
+        InputError: A name that is none of these, one twice, or none at all.
+    """
+    found: list[Entry] = []
+    for text in texts:
+        if text.strip().lower() == "all":
+            found += [_trained(ModelName(name, size), seed) for name in MODELS]
+        else:
+            found.append(_entry(text.strip(), seed))
+    if not found:
+        raise InputError("no force fields", expected="names of models or calculators")
+    for entry in found:
+        if sum(other.source == entry.source for other in found) > 1:
+            raise InputError("a force field twice", found=entry.source)
+    return found
+
+
+def control(calculator: str) -> Entry:
+    """The reference's own force field."""
+    return Entry("calculator", calculator, calculator_source(calculator), control=True)
+
+
+def _trained(name: ModelName, seed: int) -> Entry:
+    return Entry("trained", name.text, f"{name.folder}-s{seed}")
+
+
+def _entry(text: str, seed: int) -> Entry:
+    path = Path(text)
+    if path.exists() or path.suffix in (".json", ".safetensors"):
+        return _checkpoint(path)
+    try:
+        return _trained(parse_name(text), seed)
+    except InputError:
+        if _is_model(text):
+            raise  # a model, but not that variant of it
+    if ":" in text or text in NAMES:
+        return Entry("calculator", text, calculator_source(text))
+    raise InputError(
+        f"force field {text!r}",
+        expected="a model, a checkpoint, a calculator, or MODULE:FACTORY",
+        remedy=suggest(text.lower(), [*MODELS, *(f"{name}-small" for name in MODELS), *NAMES]),
+    )
+
+
+def _is_model(text: str) -> bool:
+    try:
+        parse_name(text.partition(":")[0])
+    except InputError:
+        return False
+    return True
+
+
+def _checkpoint(path: Path) -> Entry:
+    from mdbench.training.checkpoint import checkpoint_folder, read_about
+
+    folder = checkpoint_folder(path)
+    about = read_about(folder)
+    try:
+        source = f"{parse_name(about['name']).folder}-s{int(about['seed'])}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("no checkpoint of ours", where=folder) from error
+    return Entry("checkpoint", str(folder.resolve()), source)

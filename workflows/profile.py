@@ -1,0 +1,199 @@
+"""Profiles say how large a benchmark is: YAML, of which unknown keys are refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+import yaml
+
+from mdbench.errors import InputError, located, suggest
+
+#: A profile is a page of settings; anything longer is something else.
+_MOST_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Reference dynamics; not made where users bring their own.
+
+    Attributes:
+        calculator: What moves the atoms.
+        materials: Crystals by name, or structure files.
+        temperatures: As `--temps`.
+        replicas: Runs at each temperature.
+        ps: Length of a run.
+        stride: Every how many steps a frame is kept.
+    """
+
+    calculator: str = "refpot"
+    materials: tuple[str, ...] = ("lgps", "li3ps4", "li4ges4")
+    temperatures: str = "800-1200"
+    replicas: int = 3
+    ps: float = 50.0
+    stride: int = 5
+
+
+@dataclass(frozen=True)
+class Training:
+    """How models are trained.
+
+    Attributes:
+        material: Whose frames; of users' own data by default that with the most runs.
+        fraction: Share of the paper's numbers of frames.
+        budget: Time for each model, as `--budget`.
+        paper_recipe: The published recipe instead of ours.
+        seed: Of weights and of the order of frames.
+    """
+
+    material: str | None = None
+    fraction: float = 1.0
+    budget: str = "5m"
+    paper_recipe: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Dynamics of the models.
+
+    Attributes:
+        temperatures: As `--temps`; of users' own data those of the data among them, or all.
+        replicas, ps, stride: As of the reference.
+        start: `reference`: where its runs ended, or `structure`: heated from 100 K.
+    """
+
+    temperatures: str = "800-1200"
+    replicas: int = 6
+    ps: float = 50.0
+    stride: int = 5
+    start: str = "reference"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a benchmark does.
+
+    Attributes:
+        about: One line on what it is for.
+        models: Names as on the command line; `all`: every model, at `size`.
+        size: `small` or `paper`, of the models that `all` means.
+        control: Also runs the reference's force field with other random numbers, as a model
+            without a fault.
+        near: Also tests on frames that stand between those of training.
+        audit_dynamics: Also audits at constant energy, and measures speed.
+        one_process_per: `task`, or `stage` where starting up costs more than the work.
+        device: auto, cpu or cuda.
+        reference, training, rollouts: The stages.
+    """
+
+    about: str = ""
+    models: tuple[str, ...] = ("all",)
+    size: str = "small"
+    control: bool = True
+    near: bool = True
+    audit_dynamics: bool = False
+    one_process_per: str = "task"
+    device: str = "auto"
+    reference: Reference = field(default_factory=Reference)
+    training: Training = field(default_factory=Training)
+    rollouts: Rollouts = field(default_factory=Rollouts)
+
+    def __post_init__(self) -> None:
+        for name, known in _WORDS.items():
+            section, _, key = name.rpartition(".")
+            value = getattr(getattr(self, section) if section else self, key)
+            if value not in known:
+                raise InputError(name, expected=" or ".join(known), found=repr(value))
+
+
+#: Settings that are one of a few words.
+_WORDS = {
+    "size": ("small", "paper"),
+    "one_process_per": ("task", "stage"),
+    "device": ("auto", "cpu", "cuda"),
+    "rollouts.start": ("reference", "structure"),
+}
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with mdbench."""
+    place = files(__package__).joinpath("profiles")
+    return sorted(p.name.removesuffix(".yaml") for p in place.iterdir() if p.name[0] != ".")
+
+
+def read_profile(name: str) -> Profile:
+    """A profile that comes with mdbench, or one of a file.
+
+    Args:
+        name: As `laptop`, or the path of a YAML file.
+
+    Raises:
+        InputError: Neither, no YAML, an unknown key, or a value of another type.
+    """
+    known = profile_names()
+    if name in known:
+        return _profile(files(__package__).joinpath(f"profiles/{name}.yaml").read_text("utf-8"))
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(
+            f"profile {name!r}",
+            expected=f"{', '.join(known)}, or a YAML file",
+            remedy=suggest(name, known),
+        )
+    if path.stat().st_size > _MOST_BYTES:
+        raise InputError("too long for a profile", where=path)
+    with located(path):
+        return _profile(path.read_text(encoding="utf-8", errors="replace"))
+
+
+def _profile(text: str) -> Profile:
+    try:
+        stored = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise InputError("no YAML", found=str(error)) from error
+    return typing.cast(Profile, _filled(Profile, {} if stored is None else stored, ""))
+
+
+def _filled(cls: type, stored: Any, place: str) -> Any:
+    """A dataclass with what is stored, checked by the types of its fields."""
+    if not isinstance(stored, dict):
+        raise InputError(place or "profile", expected="keys and values", found=repr(stored)[:80])
+    types = typing.get_type_hints(cls)
+    values = {}
+    for key, value in stored.items():
+        if key not in types:
+            raise InputError(
+                f"unknown key {place + str(key)!r}", remedy=suggest(str(key), map(str, types))
+            )
+        values[key] = _value(types[key], value, f"{place}{key}")
+    return cls(**values)
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    """A value as its type says; numbers stand for themselves as text where text is asked for."""
+    if dataclasses.is_dataclass(kind):
+        return _filled(typing.cast(type, kind), value, f"{name}.")
+    if isinstance(kind, UnionType):
+        if value is None:
+            return None
+        (kind,) = (k for k in typing.get_args(kind) if k is not NoneType)
+    if typing.get_origin(kind) is tuple:
+        listed = value if isinstance(value, list) else [value]
+        return tuple(_value(str, each, name) for each in listed)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is str and is_number:
+        return f"{value:g}"
+    if kind is float and is_number and value > 0:
+        return float(value)
+    if kind is int and isinstance(value, int) and is_number and value >= 0:
+        return value
+    if kind in (str, bool) and isinstance(value, kind):
+        return value
+    words = {str: "text", bool: "true or false", int: "a whole number", float: "a number above 0"}
+    raise InputError(name, expected=words[kind], found=repr(value)[:80])

@@ -1,0 +1,76 @@
+"""benchmark.json in a run folder: what the benchmark there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mdbench.errors import InputError
+from mdbench.records import read_record
+
+from .plan import Task
+
+NAME, SCHEMA = "benchmark.json", 1
+
+
+def write_run_file(run_folder: Path, about: dict[str, Any], tasks: Sequence[Task]) -> None:
+    """Writes what the benchmark is, whole or not at all."""
+    document = {"schema": SCHEMA, **about, "tasks": [dataclasses.asdict(task) for task in tasks]}
+    path = run_folder / NAME
+    part = path.with_name(NAME + ".part")
+    part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What the benchmark in a run folder is.
+
+    Attributes:
+        tasks: Each after those that it needs.
+        one_process_per, device: As in its profile.
+    """
+
+    tasks: list[Task]
+    one_process_per: str
+    device: str
+
+
+def read_run_file(run_folder: Path) -> RunFile:
+    """What the benchmark in a run folder is.
+
+    Raises:
+        InputError: It is damaged, or of another version.
+    """
+    path = run_folder / NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise InputError("schema", where=path, expected=SCHEMA, found=document["schema"])
+        tasks = [_task(stored) for stored in document["tasks"]]
+        settings = document["settings"]
+        return RunFile(tasks, str(settings["one_process_per"]), str(settings.get("device", "auto")))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            "damaged description of a benchmark", where=path, remedy="`mdbench benchmark` renews it"
+        ) from error
+
+
+def is_done(run_folder: Path, task: Task) -> bool:
+    """Whether a task was done with these settings, and what it made is there."""
+    path = run_folder / task.record
+    if not path.exists():
+        return False
+    record = read_record(path)
+    same = record.state == "done" and record.fingerprint == task.fingerprint
+    return same and all((run_folder / name).exists() for name in task.outputs)
+
+
+def _task(stored: dict[str, Any]) -> Task:
+    commands = tuple(tuple(command) for command in stored["commands"])
+    lists = {name: tuple(stored[name]) for name in ("outputs", "after", "reads")}
+    return Task(**{**stored, **lists, "commands": commands})

@@ -56,10 +56,15 @@ def _part(task: Task) -> str:
 
 
 def _share(task: Task, one_process_per: str) -> float:
-    """Share of the cores. Threads of networks get into each other's way; processes do not."""
+    """Share of the cores. Threads of networks get into each other's way; processes do not.
+
+    A job for all cores would wait until no other one runs.
+    """
     if not task.parallel:
         return 0.0
-    return 1.0 if one_process_per == "stage" or task.stage == "reference" else 0.25
+    if one_process_per == "stage":
+        return 1.0
+    return 0.5 if task.stage == "reference" else 0.25
 
 
 def _plain(text: str) -> str:

@@ -120,7 +120,8 @@ def cancel_leftovers(run_folder: Path, say: Callable[[str], None]) -> None:
     jobs = _queued(prefix)
     if not jobs:
         return
-    _slurm(["scancel", *jobs])
+    # it complains of a job that has ended by itself meanwhile; the queue says whether all have
+    _slurm(["scancel", *jobs], check=False)
     if not _within(_CANCELED_S, lambda: not _queued(prefix), pause_s=1.0):
         raise InputError(
             f"jobs of an earlier start do not end: {', '.join(_queued(prefix))}",
@@ -222,7 +223,7 @@ def _is(name: str, prefix: str) -> bool:
     return name.strip().startswith(f"{prefix}_")
 
 
-def _slurm(command: Sequence[str]) -> str:
+def _slurm(command: Sequence[str], *, check: bool = True) -> str:
     """What a command of Slurm prints."""
     try:
         done = subprocess.run(
@@ -234,6 +235,6 @@ def _slurm(command: Sequence[str]) -> str:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise InputError(f"{command[0]} of Slurm does not answer") from error
-    if done.returncode:
+    if check and done.returncode:
         raise InputError(f"{command[0]} of Slurm failed", found=done.stderr)
     return done.stdout

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbench.reporting.markup import count, heading, image, number, provenance, table, text
-from mdbench.store import Input
+from mdbench.reporting.result_section import StateSection
 
 
 @dataclass(frozen=True)
@@ -30,39 +30,17 @@ class Peak:
     reverse: float | None
 
 
-@dataclass(frozen=True)
-class RdfSection:
+@dataclass(frozen=True, kw_only=True)
+class RdfSection(StateSection):
     """What the page shows of one g(r).
 
     Attributes:
-        file: Name of the result file within the run folder.
-        material: Name of the material.
-        source: Where the trajectories come from.
-        temperature_k: Temperature; None is unknown.
-        n_runs: Number of trajectories pooled.
-        n_frames: Frames used of all of them.
-        skip_ps: Equilibration left out of each run.
-        synthetic: The data were made up, by themselves or by their label.
-        figure: PNG image.
         peaks: One row per pair.
         comparison: What `mdbench rdf --against --json` prints so; None without a reference.
-        settings: Settings of the stage.
-        inputs: Files that the result was made from.
     """
 
-    file: str
-    material: str
-    source: str
-    temperature_k: float | None
-    n_runs: int
-    n_frames: int
-    skip_ps: Sequence[float]
-    synthetic: bool
-    figure: bytes
     peaks: Sequence[Peak]
     comparison: Mapping[str, Any] | None
-    settings: Mapping[str, object]
-    inputs: Sequence[Input]
 
     @property
     def place(self) -> tuple[str, str, float]:

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mdbench.reporting.arrhenius_figure import close, exponent, three_digits
 from mdbench.reporting.markup import bullets, heading, image, provenance, table, text
+from mdbench.reporting.result_section import ResultSection, StateSection
 from mdbench.stats import Estimate
-from mdbench.store import Input
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@dataclass(frozen=True)
-class MsdSection:
+@dataclass(frozen=True, kw_only=True)
+class MsdSection(StateSection):
     """What the page shows of diffusion in one state.
 
     Attributes:
-        file: Name of the result file within the run folder.
-        material: Name of the material.
-        source: Where the trajectories come from.
-        temperature_k: Temperature; None is unknown.
-        n_runs: Number of trajectories pooled.
-        n_frames: Frames used of all of them.
-        skip_ps: Equilibration left out of each run.
-        synthetic: The data were made up, by themselves or by their label.
-        figure: PNG image.
         species: Symbol of the mobile ions.
         diffusivity: Tracer diffusivity, cm²/s.
         along_cell: Along the cell vectors a, b, c, cm²/s.
@@ -39,19 +30,8 @@ class MsdSection:
         n_hops: Moves by more than half a site distance.
         site_distance: Å.
         warnings: What the reader should know.
-        settings: Settings of the stage and what they came to.
-        inputs: Files that the result was made from.
     """
 
-    file: str
-    material: str
-    source: str
-    temperature_k: float | None
-    n_runs: int
-    n_frames: int
-    skip_ps: Sequence[float]
-    synthetic: bool
-    figure: bytes
     species: str
     diffusivity: Estimate
     along_cell: Sequence[Estimate]
@@ -63,8 +43,6 @@ class MsdSection:
     n_hops: int
     site_distance: float
     warnings: Sequence[str]
-    settings: Mapping[str, object]
-    inputs: Sequence[Input]
 
 
 @dataclass(frozen=True)
@@ -147,18 +125,11 @@ class ConductivityComparison:
     failure_mode: str | None
 
 
-@dataclass(frozen=True)
-class ConductivitySection:
+@dataclass(frozen=True, kw_only=True)
+class ConductivitySection(ResultSection):
     """What the page shows of the conductivity of one source and material.
 
     Attributes:
-        file: Name of the result file within the run folder.
-        material: Name of the material.
-        source: Where the trajectories come from.
-        n_runs: Number of trajectories at all temperatures that were analyzed.
-        skip_ps: Equilibration left out of each run.
-        synthetic: The data were made up, by themselves or by their label.
-        figure: PNG image.
         species: Symbol of the mobile ions.
         charge: e, of the mobile ion.
         temperatures: One row each.
@@ -166,17 +137,8 @@ class ConductivitySection:
         recipe: None where it is not stored.
         comparison: None without a reference.
         warnings: What the reader should know.
-        settings: Settings of the stage and what they came to.
-        inputs: Files that the result was made from.
     """
 
-    file: str
-    material: str
-    source: str
-    n_runs: int
-    skip_ps: Sequence[float]
-    synthetic: bool
-    figure: bytes
     species: str
     charge: float
     temperatures: Sequence[ConductivityRow]
@@ -184,8 +146,6 @@ class ConductivitySection:
     recipe: Recipe | None
     comparison: ConductivityComparison | None
     warnings: Sequence[str]
-    settings: Mapping[str, object]
-    inputs: Sequence[Input]
 
 
 def msd_html(s: MsdSection, level: int) -> str:

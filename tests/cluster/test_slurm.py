@@ -53,8 +53,10 @@ STAGES = ("train", "evaluate", "audit", "simulate", "analyze")
 AFTER_REFERENCE = ("dataset", "analyze", "simulate")
 ALL = {
     **dict.fromkeys(("reference/lgps", "dataset/lgps", "analyze/reference"), "done"),
-    **{f"{name}/schnet-small-s0": "done" for name in STAGES},
-    **{f"{name}/broken.make": "failed" for name in ("evaluate", "audit", "simulate")},
+    **{f"{name}/schnet-small-s0": "done" for name in ("train", "evaluate", "audit", "analyze")},
+    "simulate/schnet-small-s0-lgps": "done",
+    **dict.fromkeys(("evaluate/broken.make", "audit/broken.make"), "failed"),
+    "simulate/broken.make-lgps": "failed",
     "analyze/broken.make": "skipped",
 }
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench.config import ConductivityConfig, RdfConfig
 from mdbench.errors import InputError
-from mdbench.stages import conductivity, rdf, report_models
+from mdbench.stages import conductivity, rdf
 from mdbench.stages.assess import assess
 from mdbench.store import Dataset, read_result, write_result
 from mdbench.synthetic import HoppingModel
@@ -21,11 +21,6 @@ from tests.stages.results import (
     write_task,
 )
 from tests.stages.test_against import SWOLLEN, write
-
-
-@pytest.fixture(autouse=True)
-def _no_pixels(monkeypatch):
-    monkeypatch.setattr(report_models, "png", lambda figure: b"figure")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mdbench_cli.main import run as command
 from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench.errors import InputError
-from mdbench.stages import report_models, verdict
+from mdbench.stages import verdict
 from mdbench.store import input_of, read_result
 from tests.stages.results import (
     fusion,
@@ -22,11 +22,6 @@ from tests.stages.results import (
 )
 
 METRICS = ("force_mae", "rdf_mae", "conductivity_error")
-
-
-@pytest.fixture(autouse=True)
-def _no_pixels(monkeypatch):
-    monkeypatch.setattr(report_models, "png", lambda figure: b"figure")
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from mdbench_workflows.batches import Batch, batches
@@ -151,6 +153,16 @@ def test_bad_executors(tmp_path, text, message) -> None:
         executor(tmp_path, text)
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "config.yaml"))
+
+
+def test_the_folder_that_the_documentation_shows(tmp_path) -> None:
+    page = Path(__file__).parents[2] / "docs/howto/cluster.md"
+    shown = re.search(
+        r"`my-cluster/config\.yaml`:\n\n```yaml\n(.*?)```", page.read_text(), re.DOTALL
+    )
+    assert shown is not None
+    found = executor(tmp_path, shown[1])
+    assert (found.kind, found.settings["max-threads"]) == ("slurm", 8)
 
 
 def test_no_executor(tmp_path) -> None:

@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from mdbench_workflows.profile import Profile, profile_names, read_profile
@@ -86,3 +88,18 @@ def test_every_setting_can_be_written(tmp_path) -> None:
     found = read_profile(str(path))
     assert found.reference.materials == ("lgps",)
     assert found.training == read_profile("laptop").training
+
+
+def test_the_docs_list_every_key_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs/howto/benchmark.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `([a-z_.]+)` \|.*\| (.*) \|$", text, re.MULTILINE))
+    for field in dataclasses.fields(Profile):
+        value = getattr(Profile(), field.name)
+        nested = dataclasses.is_dataclass(value)
+        known = {f"{field.name}.{k}": v for k, v in vars(value).items()} if nested else {}
+        for key, default in (known or {field.name: value}).items():
+            words = ", ".join(default) if isinstance(default, tuple) else f"{default}"
+            words = words.lower() if isinstance(default, bool) else words.removesuffix(".0")
+            expected = {"training.material": "the one with the most runs", "about": "–"}
+            assert told.pop(key).replace("`", "") == expected.get(key, words), key
+    assert told.keys() <= {"smoke", "laptop", "gpu", "paper"}

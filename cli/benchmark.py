@@ -44,7 +44,10 @@ from . import options
     help="Where jobs run: local, slurm, or a folder with a profile of Snakemake.",
 )
 @click.option(
-    "--cores", type=click.IntRange(min=1), metavar="N", help="CPU cores here. Default: all."
+    "--cores",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="CPU cores here, or of a job on a cluster. Default: all.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be done, time and disk space.")
 @options.talk

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdbench.errors import InputError
-from mdbench.records import Record, read_record, read_records, write_record
+from mdbench.records import Record, read_records, write_record
 from mdbench.version import __version__
 
 from .cluster import Executor, read_executor
@@ -28,7 +28,7 @@ from .machine import available_cores, environment
 from .plan import Task, make_plan
 from .profile import Profile, read_profile
 from .progress import Progress
-from .run_file import is_done, write_run_file
+from .run_file import done_record, write_run_file
 from .takeover import Hold, cancel_leftovers, held
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _not_done(folder: Path, tasks: Sequence[Task]) -> list[Task]:
     """Tasks that are not done with their settings, and all that come after them."""
     todo: dict[str, Task] = {}
     for task in tasks:
-        if any(before in todo for before in task.after) or not is_done(folder, task):
+        if any(before in todo for before in task.after) or done_record(folder, task) is None:
             todo[task.id] = task
     return list(todo.values())
 
@@ -173,10 +173,9 @@ def _not_done(folder: Path, tasks: Sequence[Task]) -> list[Task]:
 def _outdate(folder: Path, prepared: Prepared) -> None:
     """Takes away the records of what is to be done; what was done once is to be made anew."""
     for task in prepared.todo:
-        if is_done(folder, task):
-            begun = folder / task.begun
-            record = read_record(folder / task.record)
-            write_record(begun, dataclasses.replace(record, fingerprint=_OUTDATED))
+        done = done_record(folder, task)
+        if done is not None:
+            write_record(folder / task.begun, dataclasses.replace(done, fingerprint=_OUTDATED))
         (folder / task.record).unlink(missing_ok=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdbench.errors import InputError
+from mdbench.records import PLACE
 
 from .benchmark import Outcome, Prepared
 from .plan import STAGES
@@ -80,5 +81,6 @@ def missed_lines(run_folder: Path, outcome: Outcome) -> list[str]:
             lines.append(f"  log: {run_folder / record.log}")
     lines += [f"not run: {name}" for name in outcome.missing]
     if outcome.missing:
-        lines.append(f"  log: {run_folder / 'snakemake.log'}")
+        logs = [run_folder / "snakemake.log", run_folder / PLACE / "slurm"]
+        lines.append(f"  log: {', '.join(str(log) for log in logs if log.exists())}")
     return lines

@@ -26,7 +26,7 @@ from mdbench.store import written
 
 from .machine import processor
 from .plan import COPY, Task, record_of
-from .run_file import is_done, read_run_file
+from .run_file import done_record, read_run_file
 
 _ERROR, _INTERRUPTED = "mdbench: error: ", 130
 
@@ -47,10 +47,15 @@ def main(args: Sequence[str] | None = None) -> int:
 def run_task(task: Task, threads: int) -> int:
     """Runs a task in the current folder and records what became of it; its exit status."""
     path = Path(task.record)
-    if is_done(Path(), task):
+    done = done_record(Path(), task)
+    if done is not None:
+        write_record(path, done)
         return 0
     begun = Path(task.begun)
     redo = (task.redo,) if _fingerprint(begun) not in (None, task.fingerprint) else ()
+    if task.from_scratch:
+        for name in task.outputs:
+            Path(name).unlink(missing_ok=True)
     record = Record(
         stage=task.stage,
         name=task.name,
@@ -96,6 +101,7 @@ def run_task(task: Task, threads: int) -> int:
         gpu_s=0.0 if gpu is None else seconds,
         device=gpu or record.device,
     )
+    write_record(begun, record)
     write_record(path, record)
     return 0
 

@@ -54,6 +54,7 @@ class Task:
         after: Tasks that it needs, as "train/schnet-small-s0".
         source: The force field that it is about.
         redo: What makes a command replace what was made with other settings.
+        from_scratch: Whether commands refuse outputs that are there, so that these are removed.
         gpu: Whether a GPU may do the work.
         parallel: Whether several threads share the work.
         work: What its time and disk space depend on, for `estimate`.
@@ -68,6 +69,7 @@ class Task:
     after: tuple[str, ...] = ()
     source: str | None = None
     redo: str = "--force"
+    from_scratch: bool = False
     gpu: bool = False
     parallel: bool = False
     work: Mapping[str, Any] = field(default_factory=dict)
@@ -233,6 +235,7 @@ def _ingested(runs: Sequence[SourceRun]) -> tuple[list[Task], list[Substance]]:
                 f"{run.material}-{run.temperature_k:g}K-r{run.replica}",
                 (command,),
                 (target,),
+                from_scratch=True,
                 work={"bytes": sum(size for _, size, _ in marks)},
                 reads=tuple(f"{name} {size} {time}" for name, size, time in marks),
             )
@@ -355,7 +358,7 @@ def _audit(
 ) -> Task:
     command = (
         *("audit", "--run", ".", *entry.option, "--device", profile.device),
-        *("--material", substances[0].argument, "-o", f"audit/{entry.source}.h5"),
+        *("--material", substances[0].argument),
         *(("--dynamics",) if profile.audit_dynamics else ()),
     )
     return Task(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mdbench.errors import InputError
-from mdbench.records import read_record
+from mdbench.records import Record, read_record
 
 from .plan import Task
 
@@ -60,14 +60,19 @@ def read_run_file(run_folder: Path) -> RunFile:
         ) from error
 
 
-def is_done(run_folder: Path, task: Task) -> bool:
-    """Whether a task was done with these settings, and what it made is there."""
-    path = run_folder / task.record
-    if not path.exists():
-        return False
-    record = read_record(path)
-    same = record.state == "done" and record.fingerprint == task.fingerprint
-    return same and all((run_folder / name).exists() for name in task.outputs)
+def done_record(run_folder: Path, task: Task) -> Record | None:
+    """The record of a task that was done with these settings, if what it made is there.
+
+    Snakemake removes records when it starts a batch anew; what was begun keeps a copy.
+    """
+    for name in (task.record, task.begun):
+        path = run_folder / name
+        if path.exists():
+            record = read_record(path)
+            same = record.state == "done" and record.fingerprint == task.fingerprint
+            there = same and all((run_folder / output).exists() for output in task.outputs)
+            return record if there else None
+    return None
 
 
 def _task(stored: dict[str, Any]) -> Task:

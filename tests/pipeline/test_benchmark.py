@@ -89,6 +89,7 @@ def test_what_it_was_is_written_down(first) -> None:
     assert about["environment"]["torch"]
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_made_anew(first) -> None:
     """What failed is tried again; with other rollouts no model is trained again."""
     folder, _ = first

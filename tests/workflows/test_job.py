@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mdbench_workflows import job
 from mdbench_workflows.plan import Task
-from mdbench_workflows.run_file import is_done, write_run_file
+from mdbench_workflows.run_file import done_record, write_run_file
 
-from mdbench.records import Record, read_record, read_records
+from mdbench.records import Record, read_record, read_records, write_record
 
 STRUCTURE = '2\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3\nAr 0 0 0\nAr 2 2 2\n'
 
@@ -31,7 +31,7 @@ def reading(name="two", source="two.extxyz", **more) -> Task:
 
 def test_done(folder, capfd) -> None:
     task = reading()
-    assert not is_done(folder, task)
+    assert done_record(folder, task) is None
     assert job.run_task(task, 2) == 0
     record = read_record(folder / task.record)
     assert (record.state, record.message, record.fingerprint) == ("done", None, "a")
@@ -42,10 +42,10 @@ def test_done(folder, capfd) -> None:
     log = (folder / record.log).read_text()
     assert log.startswith("$ mdbench ingest two.extxyz")
     assert capfd.readouterr() == ("", "")
-    assert is_done(folder, task)
-    assert not is_done(folder, dataclasses.replace(task, fingerprint="b"))
+    assert done_record(folder, task) is not None
+    assert done_record(folder, dataclasses.replace(task, fingerprint="b")) is None
     (folder / "two.h5").unlink()
-    assert not is_done(folder, task)
+    assert done_record(folder, task) is None
 
 
 def test_what_fails_is_recorded_and_what_needs_it_skipped(folder) -> None:
@@ -87,9 +87,28 @@ def test_other_settings_replace_what_was_made(folder) -> None:
     assert (folder / "two.h5").stat().st_mtime_ns > before
 
 
+def test_a_record_that_snakemake_removed_comes_back(folder) -> None:
+    task = reading()
+    job.run_task(task, 1)
+    before = (folder / task.record).read_text()
+    (folder / task.record).unlink()
+    job.run_task(task, 1)
+    assert (folder / task.record).read_text() == before
+    assert (folder / read_record(folder / task.record).log).read_text().count("$ mdbench") == 1
+
+
+def test_what_a_kill_left_is_removed_where_it_would_be_refused(folder) -> None:
+    task = reading(from_scratch=True)
+    (folder / "two.h5").write_text("of a job that was killed before its record")
+    job.run_task(task, 1)
+    assert read_record(folder / task.record).state == "done"
+
+
 def test_what_was_begun_and_has_no_end_died(folder) -> None:
     task = reading()
     job.run_task(task, 1)
+    begun = read_record(folder / task.begun)
+    write_record(folder / task.begun, dataclasses.replace(begun, state="died"))
     (folder / task.record).unlink()
     (record,) = read_records(folder)
     assert isinstance(record, Record)

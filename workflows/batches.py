@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .estimate import core_s
 from .plan import STAGES, Task, record_of
+
+#: Longer tasks are alike.
+_MOST_S = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,14 @@ def _part(task: Task) -> str:
     return task.id if alone else task.stage
 
 
+def _priority(members: Sequence[Task]) -> int:
+    """Earlier stages first; in a stage what takes longest, or nobody knows how long."""
+    known = [core_s(task) for task in members]
+    seconds = math.inf if None in known else sum(s for s in known if s is not None)
+    rank = len(STAGES) - STAGES.index(members[0].stage)
+    return _MOST_S * rank + int(min(seconds, _MOST_S - 1))
+
+
 def _share(task: Task, one_process_per: str) -> float:
     """Share of the cores. Threads of networks get into each other's way; processes do not.
 
@@ -81,5 +94,5 @@ def _batch(name: str, members: Sequence[Task], one_process_per: str) -> Batch:
         needs=tuple(map(record_of, needs)),
         gpu=any(task.gpu for task in members),
         share=max(_share(task, one_process_per) for task in members),
-        priority=len(STAGES) - STAGES.index(members[0].stage),
+        priority=_priority(members),
     )

@@ -59,7 +59,7 @@ def estimate(tasks: Sequence[Task], settings: Profile, cores: int) -> Estimate:
     starts = 0.0 if settings.one_process_per == "stage" else _START_S
     on_gpu = settings.device == "cuda"
     return Estimate(
-        core_s={task.id: _plus(starts, _core_s(task, on_gpu=on_gpu)) for task in tasks},
+        core_s={task.id: _plus(starts, core_s(task, on_gpu=on_gpu)) for task in tasks},
         cores=cores,
         disk_bytes=sum(_disk_bytes(task) for task in tasks),
     )
@@ -69,8 +69,8 @@ def _plus(start: float, seconds: float | None) -> float | None:
     return None if seconds is None else start + seconds
 
 
-def _core_s(task: Task, *, on_gpu: bool) -> float | None:
-    """Seconds of one core; of a GPU none is known but that of trainings."""
+def core_s(task: Task, *, on_gpu: bool = False) -> float | None:
+    """Seconds of one core; None where it is not known, as on a GPU but for trainings."""
     work = task.work
     if task.stage == "train":
         return float(work["budget_s"])

@@ -67,7 +67,8 @@ def cost_html(runs: Sequence[RunFacts], more: Sequence[str] = ()) -> str:
     records = [record for run in runs for record in run.records]
     if not records:
         return section("cost", [heading("Cost"), *more]) if any(more) else ""
-    kinds = list(dict.fromkeys((record.stage, record.device) for record in records))
+    in_time = sorted(records, key=lambda record: record.began)
+    kinds = list(dict.fromkeys((record.stage, record.device) for record in in_time))
     rows = [
         (text(stage), text(device), *_sums([r for r in records if (r.stage, r.device) == kind]))
         for kind in kinds

@@ -114,6 +114,10 @@ def test_batches() -> None:
     assert all(batch.share == 1.0 for batch in stages if batch.name.startswith("simulate"))
     assert all(batch.share == 0.25 for batch in alone if batch.name.startswith("simulate"))
     assert {batch.share for batch in alone if batch.name.startswith("train")} == {0.0}
+    priority = {batch.tasks[0]: batch.priority for batch in alone}
+    assert priority["reference/li3ps4"] > priority["train/schnet-small-s0"]
+    slow, fast = "simulate/schnet-small-s0-lgps", "simulate/schnet-small-s0-li3ps4"
+    assert priority["simulate/my.Calc-lgps"] > priority[slow] > priority[fast]
     done: set[str] = set()  # no two batches wait for each other
     for batch in stages:
         assert set(batch.needs) <= done

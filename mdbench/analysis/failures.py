@@ -13,7 +13,8 @@ which they are named:
 * `lattice mismatch`: atoms of the framework leave their places (`lattice`), or the framework is
   stretched by more than 0.5 % and than the noise (`stretch`). Needs a reference.
 * `frozen`: the mobile ions move less than a tenth as often as the reference's, and so rarely that
-  it is no chance (95 % limits of Poisson counts). Needs a reference that diffuses.
+  it is no chance (95 % limits of Poisson counts; at most 2.5 % of the reference's spans of that
+  length are as still). Needs a reference that diffuses.
 
 A failure's first bad time is the begin of the first window (1 ps) whose own data, or the data up
 to its end, meet the criterion. Only runs that fail as a whole are searched for it.
@@ -61,6 +62,8 @@ _STRETCH, _STRETCH_DEVIATIONS = 0.005, 3.0
 _STRETCH_WINDOWS = 32
 #: Share of the reference's moves of mobile ions below which a model is frozen.
 _FROZEN = 0.1
+#: Share of the reference's spans that may be as still as a frozen run.
+_FROZEN_SPANS = 0.025
 
 
 @dataclass(frozen=True)
@@ -327,30 +330,49 @@ def _stretched(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> 
 
 
 def _frozen(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> Iterator[Failure]:
-    """Mobile ions that hardly move where the reference's do."""
-    moving = [other for other in reference if _watched_ns(other)]
-    if not moving or not _watched_ns(run):
+    """Mobile ions that hardly move where the reference's do.
+
+    The reference is counted in spans as long as the run: moves come in bursts, and a short run
+    may fall between two of them.
+    """
+    spans = [span for other in reference for span in _spans_like(run, other)]
+    exposure, their_exposure = _watched_ns(run), sum(exposure for _, exposure in spans)
+    if not exposure or not their_exposure:
         return
-    hops = count_moves(run.paths, SITE_DISTANCE)
-    theirs = sum(count_moves(other.paths, SITE_DISTANCE) for other in moving)
-    exposure, their_exposure = _watched_ns(run), sum(map(_watched_ns, moving))
+    hops, theirs = count_moves(run.paths, SITE_DISTANCE), sum(moves for moves, _ in spans)
     most = float(gammaincinv(hops + 1, 0.95)) / exposure
     least = float(gammaincinv(theirs, 0.05)) / their_exposure if theirs else 0.0
     rate, limit = hops / exposure, _FROZEN * theirs / their_exposure
-    if rate > limit or most >= least:
+    as_still = sum(moves <= hops for moves, _ in spans)
+    if rate > limit or most >= least or as_still > _FROZEN_SPANS * len(spans):
         return
     message = (
         f"{run.mobile} ions moved by half a site distance {hops} times ({rate:.3g} per ion, ns), "
-        f"the reference's {theirs} times ({theirs / their_exposure:.3g})"
+        f"the reference's {theirs} times ({theirs / their_exposure:.3g}) in {len(spans)} spans as "
+        f"long, {as_still} of which are as still"
     )
     time = float(run.start_ps[0])
     yield Failure("frozen", index, str(run.mobile), rate, limit, time, message)
 
 
+def _spans_like(run: RunWindows, other: RunWindows) -> Iterator[tuple[int, float]]:
+    """Moves and ion-nanoseconds of spans of a reference's run, each as long as another run."""
+    n = min(len(other.start_ps), round(len(run.start_ps) * run.window_ps / other.window_ps))
+    exposure = _ion_ns(other, n)
+    if exposure:
+        for start in range(0, len(other.start_ps) - n + 1, n):
+            yield count_moves(other.paths[..., start : start + n], SITE_DISTANCE), exposure
+
+
 def _watched_ns(run: RunWindows) -> float:
-    """Ion-nanoseconds in which a move is seen: it takes a window before and two after."""
-    n_windows = max(len(run.start_ps) - 2, 0) if run.time_axis else 0
-    return float(len(run.paths) * n_windows * run.window_ps * PS_IN_NS)
+    """Ion-nanoseconds in which a move of a run is seen."""
+    return _ion_ns(run, len(run.start_ps))
+
+
+def _ion_ns(run: RunWindows, n_windows: int) -> float:
+    """Ion-nanoseconds of windows of a run: a move takes a window before and two after."""
+    watched = max(n_windows - 2, 0) if run.time_axis else 0
+    return float(len(run.paths) * watched * run.window_ps * PS_IN_NS)
 
 
 def _first_stretched_ps(run: RunWindows, reference: Sequence[RunWindows]) -> float:

@@ -192,6 +192,17 @@ def test_a_frozen_model_is_named(reference):
     assert not find_failures([watched(conductor(7))], [watched(run)])
 
 
+def test_a_pause_that_the_reference_makes_too_is_not_frozen(reference):
+    """Ions that hop in bursts are still between them, in the reference as in a short run."""
+    still = dataclasses.replace(HoppingModel(), attempts_per_ps=0.0)
+    pauses = [
+        watched(ion_conductor(still, 100, np.random.default_rng(seed), temperature_k=800.0))
+        for seed in (5, 6, 7)
+    ]
+    assert [f.mode for f in find_failures(pauses[:1], reference)] == ["frozen"]
+    assert not find_failures(pauses[:1], [*reference, *pauses[1:]])
+
+
 def test_modes_come_in_their_order(model, reference):
     atoms = (model.n_atoms + LI, S)
     run = melted(model, np.random.default_rng(1), start_ps=1.0)

@@ -246,7 +246,8 @@ def test_nothing_is_written_beside_the_run_folder(cluster, resumed) -> None:
 
 def test_the_settings_that_come_with_mdbench(cluster, resumed) -> None:
     """One task is missing; without the broken model all end well, and none asks for a GPU."""
-    (cluster.run / "jobs/evaluate/schnet-small-s0.json").unlink()
+    for name in ("schnet-small-s0.json", "schnet-small-s0.began.json"):
+        (cluster.run / "jobs/evaluate" / name).unlink()
     known, n_before = done(cluster.run), len(cluster.jobs())
     process = cluster.start("--executor", "slurm", "--models", "schnet-small")
     output, _ = process.communicate(timeout=600)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mdbench.errors import InputError
+from mdbench.store import written
 
 #: Folder of the records in a run folder.
 PLACE = "jobs"
@@ -64,15 +65,18 @@ class Record:
     @property
     def file(self) -> str:
         """The record, named below the run folder."""
-        return f"{PLACE}/{self.stage}/{self.name}.json"
+        return record_of(f"{self.stage}/{self.name}")
+
+
+def record_of(task: str) -> str:
+    """The record of a task such as "train/schnet-s0", named below the run folder."""
+    return f"{PLACE}/{task}.json"
 
 
 def write_record(path: Path, record: Record) -> None:
     """Writes a record, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(dataclasses.asdict(record), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    with written(path) as part:
+        part.write_text(json.dumps(dataclasses.asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
 def read_record(path: Path) -> Record:

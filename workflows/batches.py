@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mdbench.records import record_of
+
 from .estimate import core_s
-from .plan import STAGES, Task, record_of
+from .plan import STAGES, Task
 
 #: Longer tasks are alike.
 _MOST_S = 1_000_000

@@ -13,9 +13,9 @@ import yaml
 from .plan import Task
 from .profile import Profile
 
-#: Seconds: start of a process; work on each run that is read; on each dataset frame source.
+#: Seconds for the start of a process, for each run that is analyzed, for the report.
 _START_S, _RUN_S, _REPORT_S = 4.0, 0.6, 30.0
-#: Evaluations at once cost less than steps one after the other; forces and numbers of a frame.
+#: Trajectories are float32; what a file takes beside them, as a factor.
 _BYTES_PER_VALUE, _OVERHEAD = 4.0, 1.2
 _READ_BYTES_PER_S = 2e8
 
@@ -37,8 +37,6 @@ class Estimate:
     @property
     def seconds(self) -> float:
         """Wall-clock time of all that is known, s, the report included."""
-        if not self.core_s:
-            return _REPORT_S
         known = [s for s in self.core_s.values() if s is not None]
         return sum(known) / self.cores + _REPORT_S
 

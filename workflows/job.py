@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from mdbench.records import Record, read_record, write_record
+from mdbench.records import Record, read_record, record_of, write_record
 from mdbench.store import written
 
 from .machine import processor
-from .plan import COPY, Task, record_of
+from .plan import COPY, Task
 from .run_file import done_record, read_run_file
 
 _ERROR, _INTERRUPTED = "mdbench: error: ", 130

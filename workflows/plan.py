@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from mdbench.config import TrainConfig
 from mdbench.errors import InputError, suggest
 from mdbench.potentials.materials import material as structure
-from mdbench.records import PLACE
+from mdbench.records import PLACE, record_of
 from mdbench.stages.temperatures import Temperatures
 from mdbench.units import FS_IN_PS
 
@@ -103,11 +103,6 @@ class Task:
         ]
 
 
-def record_of(task: str) -> str:
-    """The file that says what became of a task, below the run folder."""
-    return f"{PLACE}/{task}.json"
-
-
 @dataclass(frozen=True)
 class Substance:
     """A material of the reference, and its runs.
@@ -133,10 +128,6 @@ class Substance:
         """Number of runs."""
         return sum(self.replicas.values())
 
-    def trajectories(self, place: str) -> list[str]:
-        """Files of all runs below a folder of the run folder."""
-        return _files(place, self.name, self.replicas)
-
 
 def make_plan(
     profile: Profile, entries: Sequence[Entry], runs: Sequence[SourceRun] = ()
@@ -159,6 +150,7 @@ def make_plan(
     runs_of = {s.name: dict(s.replicas) for s in substances}
     every = tuple(dict.fromkeys(t for s in substances for t in s.tasks))
     tasks.append(_analyze("reference", substances, runs_of, every))
+    rollouts = _rollouts(profile, substances)
     for entry in entries:
         known: tuple[str, ...] = ()
         if entry.kind == "trained" and school is not None:
@@ -167,7 +159,6 @@ def make_plan(
         if labeled and not entry.control:
             tasks.append(_evaluate(profile, entry, labeled, school, known))
         tasks.append(_audit(profile, entry, substances, bool(runs), known, every))
-        rollouts = _rollouts(profile, substances)
         made = [
             _simulate(profile, entry, s, rollouts[s.name], (*known, *s.tasks)) for s in substances
         ]
@@ -204,7 +195,7 @@ def _made(profile: Profile) -> tuple[list[Task], list[Substance]]:
                 "reference",
                 new.name,
                 (command,),
-                tuple(new.trajectories("reference")),
+                tuple(_files("reference", new.name, replicas)),
                 redo="--update",
                 parallel=True,
                 work={
@@ -268,7 +259,7 @@ def _school(profile: Profile, substances: Sequence[Substance]) -> Substance:
             remedy="name force fields that need no training with --models",
         )
     wanted = profile.training.material
-    if wanted is None or (wanted not in labeled and wanted == "lgps"):
+    if wanted is None:
         return max(labeled.values(), key=lambda s: s.n_runs)
     if wanted not in labeled:
         raise InputError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from mdbench.errors import InputError
 from mdbench.records import Record, read_record
+from mdbench.store import written
 
 from .plan import Task
 
@@ -20,10 +21,8 @@ NAME, SCHEMA = "benchmark.json", 1
 def write_run_file(run_folder: Path, about: dict[str, Any], tasks: Sequence[Task]) -> None:
     """Writes what the benchmark is, whole or not at all."""
     document = {"schema": SCHEMA, **about, "tasks": [dataclasses.asdict(task) for task in tasks]}
-    path = run_folder / NAME
-    part = path.with_name(NAME + ".part")
-    part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    with written(run_folder / NAME) as part:
+        part.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)

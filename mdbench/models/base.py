@@ -1,6 +1,7 @@
 """What every model is: a network of a graph's edge vectors that gives energies.
 
-Forces and virials are derived from the energies here, once for all models.
+Forces and virials are derived from the energies here, once for all models that have no head for
+forces.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mdbench.errors import InputError, suggest
 from mdbench.graph import AtomGraph, segment_sum
+
+_FORCES = ("direct", "gradient")
 
 
 class Prediction(NamedTuple):
@@ -21,7 +25,8 @@ class Prediction(NamedTuple):
     Attributes:
         energies: (n_systems,) eV, float64.
         forces: (n_atoms, 3) eV/Å.
-        virials: (n_systems, 3, 3) eV, −stress · volume (ASE's sign of stress).
+        virials: (n_systems, 3, 3) eV, −stress · volume (ASE's sign of stress); NaN beside direct
+            forces, as nothing says what the stress is.
     """
 
     energies: Tensor
@@ -45,7 +50,9 @@ class EnergyModel(nn.Module, ABC):
     #: Group under which energies do not change, beside translations and permutations.
     symmetry: ClassVar[str] = "E(3)"
     #: Whether forces are derivatives of the energy.
-    conservative: ClassVar[bool] = True
+    conservative: bool = True
+    #: Relative deviations that checks of the audit may find, where they are not those of rounding.
+    tolerances: ClassVar[Mapping[str, float]] = {}
     #: The paper that the architecture is from.
     source: ClassVar[str]
     #: What the published code of the benchmark counts as parameters, and its Table 1 claims.
@@ -101,16 +108,67 @@ class EnergyModel(nn.Module, ABC):
                 network.sum(), vectors, create_graph=create_graph, materialize_grads=True
             )
         slope = self.energy_scale * slope
-        shifts = self.energy_shifts.double()[graph.atomic_numbers]
-        energies = self.energy_scale.double() * network.double() + segment_sum(
-            shifts, graph.system_index, graph.n_systems
-        )
         receivers, senders = graph.edge_index
         forces = segment_sum(slope, receivers, graph.n_atoms) - segment_sum(
             slope, senders, graph.n_atoms
         )
         products = vectors[:, :, None] * slope[:, None]  # (n_edges, 3, 3)
         virials = -segment_sum(products, graph.system_index[receivers], graph.n_systems)
-        if not create_graph:
-            return Prediction(energies.detach(), forces.detach(), virials.detach())
-        return Prediction(energies, forces, virials)
+        found = Prediction(self._energies(network, graph), forces, virials)
+        return found if create_graph else Prediction(*(part.detach() for part in found))
+
+    def _energies(self, network: Tensor, graph: AtomGraph) -> Tensor:
+        """(n_systems,) eV, float64, of the (n_systems,) energies of the network."""
+        shifts = self.energy_shifts.double()[graph.atomic_numbers]
+        return self.energy_scale.double() * network.double() + segment_sum(
+            shifts, graph.system_index, graph.n_systems
+        )
+
+
+class DirectModel(EnergyModel):
+    """A force field with a head for forces, which are then no derivative of its energy.
+
+    Args:
+        forces: direct, of the head; or gradient: the derivative of the energy, without a head.
+        cutoff: Å.
+        max_neighbors: Most neighbors of an atom, the nearest ones.
+        n_elements: Atomic numbers are below this.
+
+    Raises:
+        InputError: Other forces.
+    """
+
+    conservative = False
+
+    def __init__(self, *, forces: str, cutoff: float, max_neighbors: int, n_elements: int) -> None:
+        super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
+        if forces not in _FORCES:
+            raise InputError(f"forces {forces!r}", remedy=suggest(forces, _FORCES))
+        self.conservative = forces == "gradient"
+
+    @abstractmethod
+    def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
+        """(n_systems,) energies and (n_atoms, 3) forces in units of the scale.
+
+        There are no forces where they are the gradient.
+        """
+
+    def forward(self, graph: AtomGraph) -> Tensor:
+        """(n_systems,) energies in units of the scale, without shifts."""
+        return self.heads(graph)[0]
+
+    def predict(self, graph: AtomGraph, *, create_graph: bool = False) -> Prediction:
+        """Energies and forces of their own; virials are NaN then.
+
+        Args:
+            graph: In the precision and on the device of the model.
+            create_graph: Keep what derivatives of the forces need, for training.
+        """
+        if self.conservative:
+            return super().predict(graph, create_graph=create_graph)
+        with torch.set_grad_enabled(create_graph):
+            network, forces = self.heads(graph)
+            assert forces is not None
+            forces = self.energy_scale * forces
+            energies = self._energies(network, graph)
+        return Prediction(energies, forces, forces.new_full((graph.n_systems, 3, 3), torch.nan))

@@ -67,8 +67,22 @@ def graph(model, *systems):
 
 
 def predict(model, *systems):
-    """Energies, forces and virials as arrays."""
-    return [part.double().numpy() for part in model.predict(graph(model, *systems))]
+    """Energies, forces and virials as arrays; zeros for the virials that direct forces lack."""
+    found = [part.double().numpy() for part in model.predict(graph(model, *systems))]
+    if not model.conservative:
+        assert np.isnan(found[2]).all()
+        found[2] = np.zeros_like(found[2])
+    return found
+
+
+def force_scale(model, forces, virials):
+    """What forces that vanish by symmetry are held against: without virials, those of another."""
+    scale = max(np.abs(forces).max(), np.abs(virials).max())
+    return (
+        scale
+        if model.conservative
+        else max(scale, np.abs(predict(model, random_system(0))[1]).max())
+    )
 
 
 def accuracy(model):

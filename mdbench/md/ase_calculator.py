@@ -15,7 +15,7 @@ from mdbench.potentials.base import ForceField
 
 
 class MdbenchCalculator(Calculator):  # type: ignore[misc]
-    """A calculator of ASE for a force field of ours: energy, forces and stress.
+    """A calculator of ASE for a force field of ours: energy, forces and, where it has it, stress.
 
     Its evaluator, with its neighbor lists, is kept while atomic numbers and cell stay.
 
@@ -46,13 +46,14 @@ class MdbenchCalculator(Calculator):  # type: ignore[misc]
             self._system = self._new_system()
         system = self._system
         system.evaluate(self.atoms.positions)
-        stress: Any = full_3x3_to_voigt_6_stress(-system.virial / self.atoms.get_volume())
         self.results = {
             "energy": system.energy,
             "free_energy": system.energy,
             "forces": system.forces,
-            "stress": np.asarray(stress),
         }
+        if not np.isnan(system.virial).all():
+            stress: Any = full_3x3_to_voigt_6_stress(-system.virial / self.atoms.get_volume())
+            self.results["stress"] = np.asarray(stress)
 
     def _new_system(self) -> SingleSystem:
         atoms = self.atoms

@@ -19,6 +19,7 @@ from mdbench.md.frames import Recording
 from mdbench.md.settings import MDSettings
 from mdbench.md.simulate import Chunk
 from mdbench.md.state import CHAIN_LENGTH, HostState, Run
+from mdbench.potentials.ase_force_field import stress_of
 from mdbench.potentials.base import ForceField
 from mdbench.units import (
     AMU_ANGSTROM2_PER_FS2_IN_EV,
@@ -113,13 +114,12 @@ class _AseMover:
         """The run as it stands."""
         atoms, calculator = self._atoms, self._atoms.calc
         energy = calculator.get_property("energy", atoms)
-        stress = atoms.get_stress(voigt=False, apply_constraint=False)
         return Moved(
             positions=atoms.positions,
             velocities=atoms.get_velocities() / ASE_TIME_IN_FS,
             forces=calculator.get_property("forces", atoms),
             energy=energy,
-            virial=-stress * atoms.get_volume(),
+            virial=-stress_of(atoms) * atoms.get_volume(),
             bath_energy=self._bath_energy(),
         )
 

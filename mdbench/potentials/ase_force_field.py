@@ -111,7 +111,7 @@ class AseEvaluator:
                 with self._turn:
                     forces = _property(atoms, "forces")
                     energy = _energy(atoms)
-                    stress = _stress(atoms)
+                    stress = stress_of(atoms)
             except Exception as error:
                 raise _refused(self._label, error) from error
             _check_shape(self._label, "forces", forces, (len(atoms), 3))
@@ -142,8 +142,8 @@ def _energy(atoms: Atoms) -> FloatArray:
         return _property(atoms, "energy")
 
 
-def _stress(atoms: Atoms) -> FloatArray:
-    """(3, 3) eV/Å³; NaN where the calculator has none."""
+def stress_of(atoms: Atoms) -> FloatArray:
+    """(3, 3) eV/Å³ of the atoms' calculator; NaN where it has none."""
     try:
         stress = _property(atoms, "stress")
     except NotImplementedError:

@@ -294,16 +294,20 @@ class _Task:
         """Makes the trajectory of the journal."""
         job = self.job
         source = Input(job.material.name, "structure", self._structure)
+        unknown: set[str] = set()
         with TrajectoryWriter(
             job.target, config=self.config, inputs=[source], float64=self.float64
         ) as writer:
             for block in self.journal.blocks():
+                if not writer.n_frames and np.isnan(block["pressure"]).all():
+                    unknown = {"pressure", "stress"}
                 writer.append(
-                    self._trajectory(block),
+                    self._trajectory(block, without=unknown),
                     steps=block["step"],
                     observables={
                         name: Dataset(block[name], unit, ("frame",))
                         for name, unit in _OBSERVABLES.items()
+                        if name not in unknown
                     },
                 )
             if not writer.n_frames:  # it ended in the ramp: where it started is all there is
@@ -324,8 +328,8 @@ class _Task:
         """What became of the job."""
         return Made(self.job, self.n_frames or 0, self.end_reason, self._how)
 
-    def _trajectory(self, block: Any) -> Trajectory:
-        names = block.dtype.names
+    def _trajectory(self, block: Any, *, without: set[str]) -> Trajectory:
+        names = set(block.dtype.names) - without
         return Trajectory(
             positions=block["position"],
             cells=self.job.material.cell,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -25,6 +26,21 @@ class Counted:
         return self.inner.evaluator(systems)
 
 
+class Stressless(Counted):
+    """A force field that does not know the stress."""
+
+    def evaluator(self, systems):
+        evaluator = super().evaluator(systems)
+        evaluate = evaluator.evaluate
+
+        def without(positions, active):
+            evaluate(positions, active)
+            evaluator.virials[:] = np.nan
+
+        evaluator.evaluate = without
+        return evaluator
+
+
 def lgps(seed=0, force_field=None):
     numbers, positions, cell = distorted("lgps", seed)
     atoms = Atoms(numbers, positions, cell=cell, pbc=True)
@@ -42,6 +58,13 @@ def test_results_are_the_force_fields():
     assert_array_equal(atoms.get_forces(), expected.forces)
     stress = -expected.virials[0] / atoms.get_volume()
     assert_near(atoms.get_stress(voigt=False), 0.5 * (stress + stress.T), rtol=1e-12)
+
+
+def test_a_stress_that_is_not_known_is_not_there():
+    atoms = lgps(force_field=Stressless())
+    assert_array_equal(atoms.get_forces(), lgps().get_forces())
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_stress()
 
 
 def test_forces_and_stress_are_slopes_of_the_energy():

@@ -633,14 +633,23 @@ def test_any_calculator_of_ase(module, tmp_path) -> None:
     assert report.notes == []
     with TrajectoryFile(report.made[0].job.target) as file:
         assert (file.provenance.potential or "").startswith(f"{module}:Faulty(after=7), {module}")
-        assert "stresses" in file.fields
-        assert np.isnan(np.asarray(file.read().stresses)).all()
     found = simulate.run(
         ["lgps"],
         dataclasses.replace(MODEL, calculator=f"{module}:Faulty", replicas=1),
         run_folder=tmp_path / "run",
     )
     assert found.made[0].job.target.parts[-3:] == (f"{module}.Faulty", "lgps", "800K-r0.h5")
+
+
+@pytest.mark.parametrize("engine", ["torch", "ase"])
+def test_a_stress_that_is_not_known_is_not_stored(module, tmp_path, engine) -> None:
+    config = dataclasses.replace(MODEL, calculator=f"{module}:Faulty", replicas=1, engine=engine)
+    (made,) = simulate.run(["lgps"], config, run_folder=tmp_path).made
+    known = simulate.run(["lgps"], dataclasses.replace(MODEL, replicas=1), run_folder=tmp_path)
+    for one, has in ((made, False), (known.made[0], True)):
+        with h5py.File(one.job.target) as file:
+            stored = file["observables/trajectory"]
+            assert ("stress" in stored, "pressure" in stored) == (has, has)
 
 
 @pytest.mark.parametrize("after", [0, 3, 8])

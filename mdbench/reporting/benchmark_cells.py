@@ -8,13 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdbench.reporting.arrhenius_figure import close, exponent
-from mdbench.reporting.assessment import Assessed, Assessment, Cited, Standing
+from mdbench.reporting.assessment import (
+    Assessed,
+    Assessment,
+    Cited,
+    Stability,
+    Standing,
+    State,
+    Transport,
+)
 from mdbench.reporting.tables import Cell, write_csv
 from mdbench.reporting.transport_html import plain_number
 from mdbench.stats import Estimate
 from mdbench.units import HOUR_IN_S, MINUTE_IN_S
 
 NOTHING, NOT_RESOLVED, NOT_AT_HAND = "–", "not resolved", "not at hand"
+
+#: Where results of `rdf` have what they say.
+COMPARISON = "attributes/comparison"
+_SYMBOLS: dict[State, str] = {
+    "stable": "✓",
+    "indistinguishable": "≈",
+    "undecided": "?",
+    "unstable": "✗",
+}
 
 #: Header of a column, and its name in the CSV file.
 Column = tuple[str, str]
@@ -141,6 +158,38 @@ def published(value: float | str | None) -> Shown:
         return Shown(NOT_AT_HAND, published=True)
     text = value if isinstance(value, str) else f"{value:g}".replace("-", "−")
     return Shown(text, published=True, value=value)
+
+
+def state_words(state: State) -> str:
+    """A verdict by symbol and word."""
+    return f"{_SYMBOLS[state]} {state}"
+
+
+def state_cell(standing: Standing | None) -> Shown:
+    """The worst verdict, and where; the file is the one furthest from the reference."""
+    if standing is None or standing.state is None:
+        return EMPTY
+    found = [each for each in standing.stability if each.state == standing.state]
+    worst = max(found, key=lambda each: each.rdf_mae.estimate.value or 0.0)
+    where = "at " + ", ".join(kelvin(each) for each in found)
+    if len(found) == len(standing.stability) > 1:
+        where = "at both temperatures" if len(found) == 2 else f"at all {len(found)} temperatures"
+    words = state_words(standing.state)
+    cited = Cited(worst.rdf_mae.estimate, worst.file, f"{COMPARISON}/verdict")
+    return Shown(words, cited, where, value=standing.state, remark=where)
+
+
+def kelvin(found: Stability) -> str:
+    """The temperature in words."""
+    return "unknown K" if found.temperature_k is None else f"{found.temperature_k:g} K"
+
+
+def diffusion_ratio(found: Transport) -> Shown:
+    """The diffusivity over that of the reference, and whether they differ."""
+    if found.ratio is None:
+        return in_place(found.failure_mode or NOTHING)
+    words = {True: "different", False: "no difference resolved", None: ""}[found.differs]
+    return measured(found.ratio, words)
 
 
 def noted(*parts: str) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdbench.reporting.assessment import STATES, Assessment, Stability, Standing, State
-from mdbench.reporting.benchmark_cells import BenchmarkTable, Shown
-from mdbench.reporting.benchmark_tables import state_words
+from mdbench.reporting.benchmark_cells import BenchmarkTable, Shown, state_words
 from mdbench.reporting.markup import (
     bullets,
     cited,

@@ -14,11 +14,11 @@ from mdbench.reporting.benchmark_cells import (
     EMPTY,
     MATERIAL,
     MODEL,
-    NOTHING,
     SOURCE,
     BenchmarkTable,
     Column,
     Shown,
+    diffusion_ratio,
     four_decimals,
     in_place,
     make_table,
@@ -239,11 +239,7 @@ def _on_line(found: Transport, quantity: Cited | None) -> Shown:
 
 def _against(found: Transport) -> list[Shown]:
     """The ratio to the reference, and its significance."""
-    if found.ratio is None:
-        return [in_place(found.failure_mode or NOTHING), EMPTY]
-    words = {True: "different", False: "no difference resolved", None: ""}[found.differs]
-    ratio = measured(found.ratio, words)
     if found.p is None:
-        return [ratio, EMPTY]
+        return [diffusion_ratio(found), EMPTY]
     key = "attributes/document/comparison/p"
-    return [ratio, stated(found.p, found.file, key, text=plain_number(found.p))]
+    return [diffusion_ratio(found), stated(found.p, found.file, key, text=plain_number(found.p))]

@@ -17,10 +17,10 @@ from mdbench.reporting.assessment import (
     Cost,
     Metric,
     Stability,
-    Standing,
     State,
 )
 from mdbench.reporting.benchmark_cells import (
+    COMPARISON,
     EMPTY,
     MATERIAL,
     MODEL,
@@ -30,11 +30,14 @@ from mdbench.reporting.benchmark_cells import (
     Shown,
     csv_table,
     duration,
+    kelvin,
     make_table,
     measured,
     noted,
     said,
     standings,
+    state_cell,
+    state_words,
     stated,
     write_csv_tables,
 )
@@ -48,6 +51,7 @@ from mdbench.reporting.benchmark_result_tables import (
     structures,
     table_2,
 )
+from mdbench.reporting.benchmark_variants import faults
 from mdbench.reporting.markup import count
 from mdbench.reporting.transport_html import plain_number
 from mdbench.stats import Estimate
@@ -58,18 +62,9 @@ __all__ = [
     "Shown",
     "benchmark_tables",
     "csv_table",
-    "state_words",
     "write_csv_tables",
 ]
 
-#: Where results of `rdf` have what they say.
-_COMPARISON = "attributes/comparison"
-_SYMBOLS: dict[State, str] = {
-    "stable": "✓",
-    "indistinguishable": "≈",
-    "undecided": "?",
-    "unstable": "✗",
-}
 _OPEN: tuple[State, ...] = ("undecided", "indistinguishable")
 _METRICS: dict[Metric, str] = {
     "force_mae": "force MAE",
@@ -83,15 +78,10 @@ def benchmark_tables(assessment: Assessment) -> list[BenchmarkTable]:
     makers = (
         *(_summary, table_1, run_models, table_2),
         *(energies, forces, structures, diffusivities, activation_energies, conductivities),
-        *(_ranks, _verdicts, _costs),
+        *(_ranks, faults, _verdicts, _costs),
     )
     made = [make(assessment) for make in makers]
     return [table for table in made if table.rows]
-
-
-def state_words(state: State) -> str:
-    """A verdict by symbol and word."""
-    return f"{_SYMBOLS[state]} {state}"
 
 
 def _summary(a: Assessment) -> BenchmarkTable:
@@ -105,7 +95,7 @@ def _summary(a: Assessment) -> BenchmarkTable:
     rows = [
         [
             said(model.source),
-            *(_state(model.standings.get(material)) for material in a.materials),
+            *(state_cell(model.standings.get(material)) for material in a.materials),
             _failures(model),
             *(_places(model, metric, a.materials) for metric in METRICS),
             _to_settle(model),
@@ -120,20 +110,6 @@ def _summary(a: Assessment) -> BenchmarkTable:
     )
     title = "Outcome of each force field"
     return make_table("summary", title, caption, columns, rows, n_words=len(columns))
-
-
-def _state(standing: Standing | None) -> Shown:
-    """The worst verdict, and where; the file is the one furthest from the reference."""
-    if standing is None or standing.state is None:
-        return EMPTY
-    found = [each for each in standing.stability if each.state == standing.state]
-    worst = max(found, key=lambda each: each.rdf_mae.estimate.value or 0.0)
-    where = "at " + ", ".join(_kelvin(each) for each in found)
-    if len(found) == len(standing.stability) > 1:
-        where = "at both temperatures" if len(found) == 2 else f"at all {len(found)} temperatures"
-    words = state_words(standing.state)
-    cited = Cited(worst.rdf_mae.estimate, worst.file, f"{_COMPARISON}/verdict")
-    return Shown(words, cited, where, value=standing.state, remark=where)
 
 
 def _failures(model: Assessed) -> Shown:
@@ -190,16 +166,10 @@ def _to_settle(model: Assessed) -> Shown:
     if not known:
         return said("unknown", open_ones)
     needed, material, each = max(known, key=lambda one: one[0].factor)
-    note = noted(f"{material} at {_kelvin(each)}: {needed}", open_ones)
+    note = noted(f"{material} at {kelvin(each)}: {needed}", open_ones)
     words = f"{plain_number(needed.factor)} × the data"
-    cited = Cited(
-        Estimate(needed.factor, None, None, ""), each.file, f"{_COMPARISON}/needed/factor"
-    )
+    cited = Cited(Estimate(needed.factor, None, None, ""), each.file, f"{COMPARISON}/needed/factor")
     return Shown(words, cited, note, value=needed.factor, remark=note)
-
-
-def _kelvin(found: Stability) -> str:
-    return "unknown K" if found.temperature_k is None else f"{found.temperature_k:g} K"
 
 
 def _ranks(a: Assessment) -> BenchmarkTable:
@@ -270,7 +240,7 @@ def _verdict(found: Stability) -> list[Shown]:
     t = found.temperature_k
     failed = len({int(each["run"]) for each in found.evidence})
     floors = found.floor or (None, None)
-    keys = (f"{_COMPARISON}/noise_floor/{name}" for name in ("expected", "q95"))
+    keys = (f"{COMPARISON}/noise_floor/{name}" for name in ("expected", "q95"))
     return [
         Shown(NOTHING if t is None else f"{t:g}", value=t),
         Shown(state_words(found.state), value=found.state, remark=found.reason),

@@ -491,6 +491,54 @@ def test_every_verdict_has_its_row():
     assert table.rows[1][-1].note == "1 failed"
 
 
+def pair(right, wrong, **changed):
+    """A corrected and a published CGCNN, with these force errors on two materials."""
+    return [
+        model(
+            name,
+            standings={
+                m: Standing(m, accuracy(error), None, [stability(800.0)], transport())
+                for m, error in zip(MATERIALS, errors, strict=False)
+            },
+            **more,
+        )
+        for name, errors, more in (
+            ("cgcnn-small", right, {}),
+            ("cgcnn-small:published", wrong, {"audit": audit("extensivity"), **changed}),
+        )
+    ]
+
+
+def test_the_cost_of_faults_is_a_ratio_with_an_interval_by_material():
+    found = tables_of(*pair([20.0, 40.0], [20.5, 80.0]))["faults"]
+    assert [[c.text for c in row[:3]] for row in found.rows] == [
+        ["lgps", "cgcnn-small-s0", "extensivity"],
+        ["li3ps4", "cgcnn-small-s0", "extensivity"],
+    ]
+    near, far = (cell(found, m, "published over corrected") for m in MATERIALS[:2])
+    assert (near.text, far.text) == ("1.02", "2")
+    assert near.note.endswith("; not resolved")
+    assert "not resolved" not in far.note
+    # both errors are known to 1 meV/Å
+    limits = far.cited.estimate
+    down = math.hypot(math.log(80.0 / 79.0), math.log(41.0 / 40.0))
+    up = math.hypot(math.log(81.0 / 80.0), math.log(40.0 / 39.0))
+    assert_allclose([limits.low, limits.high], [2 * math.exp(-down), 2 * math.exp(up)], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"run": "another"},
+        {"trained": replace(trained("x", "cgcnn-small:published"), seed=1)},
+        {"trained": replace(trained("x", "cgcnn-small:published"), budget_s=60.0)},
+        {"trained": replace(trained("x", "cgcnn-small:published"), materials=["li3ps4"])},
+    ],
+)
+def test_models_that_were_not_trained_alike_are_no_pair(changed):
+    assert "faults" not in tables_of(*pair([20.0], [30.0], **changed))
+
+
 def test_costs_are_summed_by_model_and_over_all():
     costs = [
         Cost("train", 30.0, 3600.0, 1800.0, "H200", "jobs/train/a.json"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mdbench.errors import InputError, suggest
-from mdbench.models import MODELS, ModelName, parse_name
+from mdbench.models import MODELS, ModelName, model_class, parse_name
 from mdbench.potentials.calculators import NAMES
 from mdbench.stages.force_fields import calculator_source
 
@@ -50,8 +50,9 @@ def read_entries(texts: Sequence[str], *, size: str, seed: int) -> list[Entry]:
 
     Args:
         texts: Each a model as `cgcnn:published`, a checkpoint's path, a calculator as `chgnet` or
-            `module:factory`, or `all`: every model.
-        size: Of the models that `all` means.
+            `module:factory`; `all`: every model; `pairs`: each that has a published variant, with
+            that variant.
+        size: Of the models that `all` and `pairs` mean.
         seed: Of weights.
 
     Raises:
@@ -59,8 +60,13 @@ def read_entries(texts: Sequence[str], *, size: str, seed: int) -> list[Entry]:
     """
     found: list[Entry] = []
     for text in texts:
-        if text.strip().lower() == "all":
+        word = text.strip().lower()
+        if word == "all":
             found += [_trained(ModelName(name, size), seed) for name in MODELS]
+        elif word == "pairs":
+            names = [name for name in MODELS if model_class(name).PUBLISHED]
+            variants = [ModelName(name, size, v) for name in names for v in (None, "published")]
+            found += [_trained(variant, seed) for variant in variants]
         else:
             found.append(_entry(text.strip(), seed))
     if not found:

@@ -6,6 +6,7 @@ import dataclasses
 import typing
 from dataclasses import dataclass, field
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
@@ -81,8 +82,9 @@ class Profile:
 
     Attributes:
         about: One line on what it is for.
-        models: Names as on the command line; `all`: every model, at `size`.
-        size: `small` or `paper`, of the models that `all` means.
+        models: Names as on the command line; `all`: every model, at `size`; `pairs`: each that has
+            a published variant, and the variant.
+        size: `small` or `paper`, of the models that `all` and `pairs` mean.
         control: Also runs the reference's force field with other random numbers, as a model
             without a fault.
         near: Also tests on frames that stand between those of training.
@@ -122,9 +124,18 @@ _WORDS = {
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that come with mdbench."""
-    place = files(__package__).joinpath("profiles")
-    return sorted(p.name.removesuffix(".yaml") for p in place.iterdir() if p.name[0] != ".")
+    """Names of the profiles that come with mdbench: sizes, then experiments."""
+    return list(_shipped())
+
+
+def _shipped() -> dict[str, Traversable]:
+    """Files of the profiles by name."""
+    found: dict[str, Traversable] = {}
+    for folder in ("profiles", "config"):
+        place = files(__package__).joinpath(folder)
+        known = sorted((p for p in place.iterdir() if p.name[0] != "."), key=lambda p: p.name)
+        found |= {p.name.removesuffix(".yaml"): p for p in known}
+    return found
 
 
 def read_profile(name: str) -> Profile:
@@ -136,9 +147,9 @@ def read_profile(name: str) -> Profile:
     Raises:
         InputError: Neither, no YAML, an unknown key, or a value of another type.
     """
-    known = profile_names()
+    known = _shipped()
     if name in known:
-        return _profile(files(__package__).joinpath(f"profiles/{name}.yaml").read_text("utf-8"))
+        return _profile(known[name].read_text("utf-8"))
     path = Path(name)
     if not path.is_file():
         raise InputError(

@@ -26,6 +26,13 @@ def test_all_are_all_of_that_size() -> None:
     assert [e.architecture for e in entries("all")] == [f"{name}-small" for name in MODELS]
 
 
+def test_pairs_are_the_models_with_a_published_variant() -> None:
+    found = [e.name for e in entries("pairs")]
+    assert found[:2] == ["cgcnn-small", "cgcnn-small:published"]
+    assert "schnet-small" not in found
+    assert found[1::2] == [f"{name}:published" for name in found[::2]]
+
+
 def test_the_control() -> None:
     assert control("refpot").control
     assert control("refpot").option == ("--calculator", "refpot")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.spherical import spherical_harmonics
 
 
@@ -48,10 +49,7 @@ class AngularBasis:
             radial: (n_edges, n_degrees, n_basis) R.
         """
         receivers = graph.edge_index[0]
-        counts = torch.bincount(receivers, minlength=graph.n_atoms)
-        n_slots = int(counts.max())
-        places = torch.arange(graph.n_edges, device=receivers.device)
-        slots = receivers * n_slots + places - (counts.cumsum(0) - counts)[receivers]
+        slots, n_slots = edge_slots(receivers, graph.n_atoms)
         sizes = [2 * degree + 1 for degree in range(radial.shape[1])]
         orders = torch.tensor(sizes, device=slots.device)
         radial = radial * torch.sqrt(orders.to(radial) / (4.0 * math.pi))[:, None]
@@ -85,8 +83,35 @@ class AngularBasis:
         ):
             weighted = (padded * (radial @ weight.T)).view(n_atoms, n_slots, padded.shape[1])
             moments.append(harmonics.transpose(1, 2) @ weighted)  # (n_atoms, 2l + 1, n_channels)
+        return self._from_moments(moments, values * (self.radial_back @ weights.flatten(1).T))
+
+    def mixed_sums(self, values: Tensor, weights: Tensor) -> Tensor:
+        """(n_edges, n_channels): Σ_k Σ_b v_kj,bc Σ_ln W_bln a_ln(d_kj, α) for each edge i ← j.
+
+        The sum over b is done on the edges j ← k, once for each degree, so that what is summed over
+        k is n_channels wide.
+
+        Args:
+            values: (n_edges, n_mixed, n_channels) v.
+            weights: (n_mixed, n_degrees, n_basis) W.
+        """
+        n_atoms, n_slots, _ = self.outward.shape
+        radial = self.radial_back.view(-1, *weights.shape[1:])
+        mixed = torch.einsum("eln,bln->elb", radial, weights) @ values
+        padded = _padded(mixed, self.slots, n_atoms * n_slots)
+        by_degree = padded.view(n_atoms, n_slots, *padded.shape[1:]).unbind(dim=2)
+        # the (−1)ˡ of radial_back is undone by that of outward
+        sizes = [harmonics.shape[2] for harmonics in self.harmonics]
+        outward = torch.split(self.outward, sizes, dim=2)
+        moments = [
+            harmonics.transpose(1, 2) @ weighted  # (n_atoms, 2l + 1, n_channels)
+            for harmonics, weighted in zip(outward, by_degree, strict=True)
+        ]
+        return self._from_moments(moments, mixed.sum(dim=1))
+
+    def _from_moments(self, moments: list[Tensor], itself: Tensor) -> Tensor:
+        """(n_edges, n_channels) of the moments of atoms, without the part of the edge back."""
         sums = (self.outward @ torch.cat(moments, dim=1)).flatten(0, 1)
-        itself = values * (self.radial_back @ weights.flatten(1).T)
         return torch.index_select(torch.index_select(sums, 0, self.slots) - itself, 0, self.back)
 
 

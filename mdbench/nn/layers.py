@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,3 +24,8 @@ def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
     if bias:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def soft_length(squares: Tensor) -> Tensor:
+    """√(x² + 0.01) − 0.1 of squares x²: like a length, and smooth where that is 0."""
+    return torch.sqrt(squares + 0.01) - 0.1

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from mdbench.graph import AtomGraph, build_graph, join_graphs, reversed_edges
 from mdbench.nn.angular import AngularBasis
 
-N_DEGREES, N_BASIS, N_CHANNELS = 4, 2, 3
+N_DEGREES, N_BASIS, N_CHANNELS, N_MIXED = 4, 2, 3, 5
 
 
 def crystal(seed: int, n_atoms: int = 4, cutoff: float = 3.2) -> AtomGraph:
@@ -72,11 +72,33 @@ def naive_sums(graph, directions, radial, values, weights):
     return sums.index_add(0, torch.tensor(first, dtype=torch.long), factors * values[second])
 
 
+def random_mixed_inputs(graph: AtomGraph, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    shapes = [(graph.n_edges, N_MIXED, N_CHANNELS), (N_MIXED, N_DEGREES, N_BASIS)]
+    values, weights = (torch.as_tensor(rng.normal(size=shape)) for shape in shapes)
+    return values, weights
+
+
+def naive_mixed_sums(graph, directions, radial, values, weights):
+    parts = [
+        naive_sums(graph, directions, radial, one, weight.expand(N_CHANNELS, -1, -1))
+        for one, weight in zip(values.unbind(dim=1), weights, strict=True)
+    ]
+    return torch.stack(parts).sum(dim=0)
+
+
 def check(graph: AtomGraph, seed: int) -> None:
-    inputs = [x.requires_grad_() for x in (unit(graph), *random_inputs(graph, seed))]
+    directions, radial, values, weights = (unit(graph), *random_inputs(graph, seed))
+    compare(graph, seed, AngularBasis.sums, naive_sums, [directions, radial, values, weights])
+    mixed = random_mixed_inputs(graph, seed)
+    compare(graph, seed, AngularBasis.mixed_sums, naive_mixed_sums, [directions, radial, *mixed])
+
+
+def compare(graph: AtomGraph, seed: int, sums, naive, inputs: list[torch.Tensor]) -> None:
+    inputs = [x.detach().requires_grad_() for x in inputs]
     directions, radial, values, weights = inputs
-    found = AngularBasis.of(graph, directions, radial).sums(values, weights)
-    expected = naive_sums(graph, directions, radial, values, weights)
+    found = sums(AngularBasis.of(graph, directions, radial), values, weights)
+    expected = naive(graph, directions, radial, values, weights)
     close(found, expected)
     probe = torch.as_tensor(np.random.default_rng(seed).normal(size=tuple(found.shape)))
     fast, slow = (torch.autograd.grad((x * probe).sum(), inputs) for x in (found, expected))

@@ -6,7 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
-from mdbench.nn.radial import BesselBasis, GaussianBasis
+from mdbench.nn.radial import BesselBasis, ExpNormalBasis, GaussianBasis
 
 LENGTHS = np.array([0.4, 1.3, 2.71, 4.0, 4.99])
 
@@ -20,6 +20,8 @@ def test_gaussians(trainable):
     basis = GaussianBasis(5.0, 11, trainable=trainable)
     mu = 0.5 * np.arange(11)
     expected = np.exp(-((LENGTHS[:, None] - mu) ** 2) / (2 * 0.5**2))
+    expected[expected < 1e-20] = 0.0
+    assert (expected == 0.0).any()
     assert_allclose(values(basis), expected, rtol=1e-5, atol=0)
     assert sum(p.numel() for p in basis.parameters()) == (12 if trainable else 0)
     assert set(basis.state_dict()) == {"centers", "width"}
@@ -61,3 +63,13 @@ def test_frequencies_are_learned():
     assert_allclose(basis.frequencies.detach(), np.pi * np.arange(1, 7), rtol=1e-6, atol=0)
     basis(torch.tensor([2.0])).sum().backward()
     assert basis.frequencies.grad.abs().min() > 0.0
+
+
+@pytest.mark.parametrize("cutoff", [5.0, 6.0])
+def test_exponential_normal_functions(cutoff):
+    centers = np.linspace(np.exp(-5.0), 1.0, 16)
+    beta = (2.0 / 16 * (1.0 - np.exp(-5.0))) ** -2
+    lengths = LENGTHS * cutoff / 5.0  # a fifth of the cutoff is the unit
+    expected = np.exp(-beta * (np.exp(-LENGTHS[:, None]) - centers) ** 2)
+    assert_allclose(values(ExpNormalBasis(cutoff, 16), lengths), expected, rtol=1e-5, atol=1e-12)
+    assert not list(ExpNormalBasis(cutoff, 16).parameters())

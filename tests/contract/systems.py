@@ -105,3 +105,8 @@ def assert_same(model, found, expected):
     """Predictions that agree as well as the model claims."""
     for one, other in zip(found, expected, strict=True):
         assert_near(one, other, accuracy(model))
+
+
+def assert_identical(found, expected):
+    """Predictions that agree bit for bit."""
+    torch.testing.assert_close(tuple(found), tuple(expected), rtol=0, atol=0, equal_nan=True)

@@ -8,15 +8,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mdbench.graph import AtomGraph, segment_sum
-from mdbench.models.base import EnergyModel
+from mdbench.models.dimenet import DirectionalInteraction, DirectionalModel, Output
 from mdbench.nn.angular import AngularBasis
-from mdbench.nn.directional import EdgeEmbedding, Residual, orthogonal_linear
-from mdbench.nn.radial import BesselBasis
-from mdbench.nn.spherical import SphericalBesselBasis
+from mdbench.nn.directional import Residual, orthogonal_linear
 
 
-class DimeNetPlusPlus(EnergyModel):
+class DimeNetPlusPlus(DirectionalModel):
     """Gasteiger, Giri, Margraf, Günnemann, arXiv:2011.14115, with the bases of arXiv:2003.03123.
 
     | symbol | variable |
@@ -62,7 +59,6 @@ class DimeNetPlusPlus(EnergyModel):
         "n_output_channels": 64,
         "n_output_layers": 2,
     }
-    PUBLISHED: ClassVar[Mapping[str, Any]] = {"detached_angles": True, "max_neighbors": 50}
 
     def __init__(
         self,
@@ -81,38 +77,28 @@ class DimeNetPlusPlus(EnergyModel):
         max_neighbors: int = 500,
         n_elements: int = 95,
     ) -> None:
-        super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
-        self.detached_angles = detached_angles
-        self.radial = BesselBasis(cutoff, n_basis, power=power)
-        self.spherical = SphericalBesselBasis(cutoff, n_degrees, n_basis, power=power)
-        self.embedding = EdgeEmbedding(n_elements, n_channels, n_basis)
+        super().__init__(
+            cutoff=cutoff,
+            n_channels=n_channels,
+            n_degrees=n_degrees,
+            n_basis=n_basis,
+            power=power,
+            detached_angles=detached_angles,
+            max_neighbors=max_neighbors,
+            n_elements=n_elements,
+        )
         self.interactions = nn.ModuleList(
             Interaction(n_channels, n_angular_channels, n_basis_channels, n_degrees, n_basis)
             for _ in range(n_layers)
         )
         self.outputs = nn.ModuleList(
-            Output(n_channels, n_output_channels, n_output_layers, n_basis)
+            Output(n_channels, n_output_layers, n_basis, n_atom_channels=n_output_channels)
             for _ in range(n_layers + 1)
         )
 
-    def forward(self, graph: AtomGraph) -> Tensor:
-        """(n_systems,) sums of the atoms' energies, in units of the scale."""
-        lengths = graph.edge_lengths
-        directions = graph.edge_vectors / lengths[:, None]
-        if self.detached_angles:
-            directions = directions.detach()
-        radial = self.radial(lengths)
-        angular = AngularBasis.of(graph, directions, self.spherical(lengths))
-        edges = self.embedding(graph, radial)
-        energies = self.outputs[0](edges, radial, graph)
-        for interaction, output in zip(self.interactions, self.outputs[1:], strict=True):
-            edges = interaction(edges, radial, angular)
-            energies = energies + output(edges, radial, graph)
-        return segment_sum(energies, graph.system_index, graph.n_systems)
 
-
-class Interaction(nn.Module):
-    """Messages that have heard the messages m_kj to their senders (arXiv:2011.14115, fig. 1)."""
+class Interaction(DirectionalInteraction):
+    """Angles act on fewer channels, each by itself (arXiv:2011.14115, fig. 1)."""
 
     def __init__(
         self,
@@ -138,37 +124,9 @@ class Interaction(nn.Module):
         self.skip = orthogonal_linear(n_channels, n_channels)
         self.after_skip = nn.Sequential(Residual(n_channels), Residual(n_channels))
 
-    def forward(self, edges: Tensor, radial: Tensor, angular: AngularBasis) -> Tensor:
+    def heard(self, incoming: Tensor, angular: AngularBasis) -> Tensor:
         """(n_edges, n_channels)."""
-        incoming = functional.silu(self.from_incoming(edges)) * self.radial(radial)
-        incoming = functional.silu(self.down(incoming))
         weights = self.spherical_up.weight @ self.spherical_down.weight  # both layers at once
         weights = weights.view(-1, *self.degrees)  # (n_angular_channels, n_degrees, n_basis)
-        heard = functional.silu(self.up(angular.sums(incoming, weights)))
-        changed = self.before_skip(functional.silu(self.from_itself(edges)) + heard)
-        result: Tensor = self.after_skip(functional.silu(self.skip(changed)) + edges)
-        return result
-
-
-class Output(nn.Module):
-    """Energies of atoms by their messages: Σ_j W e_RBF(d_ji) ∘ m_ji and layers after it."""
-
-    def __init__(
-        self, n_channels: int, n_output_channels: int, n_output_layers: int, n_basis: int
-    ) -> None:
-        super().__init__()
-        self.radial = orthogonal_linear(n_basis, n_channels, bias=False)
-        self.up = orthogonal_linear(n_channels, n_output_channels)
-        self.layers = nn.ModuleList(
-            orthogonal_linear(n_output_channels, n_output_channels) for _ in range(n_output_layers)
-        )
-        self.energy = orthogonal_linear(n_output_channels, 1, bias=False)
-
-    def forward(self, edges: Tensor, radial: Tensor, graph: AtomGraph) -> Tensor:
-        """(n_atoms,) in units of the scale."""
-        messages = self.radial(radial) * edges
-        atoms = self.up(segment_sum(messages, graph.edge_index[0], graph.n_atoms))
-        for layer in self.layers:
-            atoms = functional.silu(layer(atoms))
-        energies: Tensor = self.energy(atoms)[:, 0]
-        return energies
+        values = functional.silu(self.down(incoming))
+        return functional.silu(self.up(angular.sums(values, weights)))

@@ -1,4 +1,4 @@
-"""SchNet and DimeNet++ beside those of torch_geometric, with the same weights: equal numbers.
+"""SchNet and both DimeNets beside those of torch_geometric, with the same weights: equal numbers.
 
 Its models know no cells, so these are clusters. Its neighbor search and its list of triplets need
 compiled libraries that have no wheels: loops stand in for them here. What is not the same:
@@ -7,13 +7,14 @@ compiled libraries that have no wheels: loops stand in for them here. What is no
   precision (2e-9), which is mended. Both add up atoms.
 * The up-projection of DimeNet++'s output has no bias there, while the benchmark counts one: the
   layer is put in with its bias.
-* The zeros of DimeNet++'s Bessel functions are rounded to single precision there (6e-8): they get
-  the double ones, which tests/nn/test_spherical.py holds against SciPy.
-* The radial functions of DimeNet++ lack √(2/c³) there: weights on them are multiplied by it.
+* The zeros of the DimeNets' Bessel functions are rounded to single precision there (6e-8): they
+  get the double ones, which tests/nn/test_spherical.py holds against SciPy.
+* The radial functions of the DimeNets lack √(2/c³) there: weights on them are multiplied by it.
 * Formulas there are simplified by SymPy for a minute: they are expanded instead.
 * Triplets there leave out all k = i; here only the way back. In a cluster that is the same.
 * Angles there are atan2(|a × b|, a · b) of a = x_i − x_j and b = x_j − x_k, as here: 0 in a line.
-  (DimeNet there takes another angle, at i.) Its derivative is not finite in a line, ours is.
+  Its derivative is not finite in a line, ours is. For DimeNet (not ++) it takes the angle at i, as
+  the code of the authors, who call that a bug: here it is made to take the same for both.
 """
 
 import math
@@ -29,6 +30,7 @@ from scipy.optimize import brentq
 from scipy.special import spherical_jn
 
 from mdbench.graph import build_graph
+from mdbench.models.dimenet import DimeNet
 from mdbench.models.dimenet_plus_plus import DimeNetPlusPlus
 from mdbench.models.schnet import SchNet
 
@@ -76,13 +78,24 @@ def theirs():
     dimenet = pytest.importorskip("torch_geometric.nn.models.dimenet")
     dimenet_utils = pytest.importorskip("torch_geometric.nn.models.dimenet_utils")
     schnet = pytest.importorskip("torch_geometric.nn.models.schnet")
+
+    class AngleBetweenMessages(dimenet.DimeNetPlusPlus):
+        """DimeNet, but for the angle, which goes by the class."""
+
+        def __init__(self, **sizes):
+            dimenet.DimeNet.__init__(self, **sizes)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schnet, "radius_graph", radius_graph)
         patch.setattr(dimenet, "radius_graph", radius_graph)
         patch.setattr(dimenet, "triplets", triplets)
         patch.setattr(dimenet_utils, "Jn_zeros", zeros_by_scipy)
         patch.setattr(dimenet_utils.sym, "simplify", dimenet_utils.sym.expand)
-        yield SimpleNamespace(schnet=schnet.SchNet, dimenet=dimenet.DimeNetPlusPlus)
+        yield SimpleNamespace(
+            schnet=schnet.SchNet,
+            dimenet=AngleBetweenMessages,
+            dimenet_plus_plus=dimenet.DimeNetPlusPlus,
+        )
 
 
 def any_weights(model, seed):
@@ -176,33 +189,47 @@ def dimenet_with_weights_of(ours: Any, cls: Any, **sizes: int) -> Any:
         other.emb.lin.bias.copy_(embedding.from_radial.bias)
     for there, here in zip(other.interaction_blocks, ours.interactions, strict=True):
         pairs = {
-            there.lin_rbf1: here.radial[0],
-            there.lin_rbf2: here.radial[1],
-            there.lin_sbf1: here.spherical_down,
-            there.lin_sbf2: here.spherical_up,
             there.lin_kj: here.from_incoming,
             there.lin_ji: here.from_itself,
-            there.lin_down: here.down,
-            there.lin_up: here.up,
             there.lin: here.skip,
         }
         residuals = [*there.layers_before_skip, *there.layers_after_skip]
         for layer, mine in zip(residuals, [here.before_skip, *here.after_skip], strict=True):
             pairs |= {layer.lin1: mine.first, layer.lin2: mine.second}
+        pairs |= bilinear_layers(there, here) if hasattr(there, "W") else up_and_down(there, here)
         for target, source in pairs.items():
             copied(target, source)
     for there, here in zip(other.output_blocks, ours.outputs, strict=True):
-        there.lin_up = here.up
+        if hasattr(there, "lin_up"):
+            there.lin_up = here.up
         copied(there.lin_rbf, here.radial)
         copied(there.lin, here.energy)
         for layer, mine in zip(there.lins, here.layers, strict=True):
             copied(layer, mine)
     radial = [block.lin_rbf for block in other.output_blocks]
-    radial += [block.lin_rbf1 for block in other.interaction_blocks]
+    radial += [getattr(b, "lin_rbf1", None) or b.lin_rbf for b in other.interaction_blocks]
     with torch.no_grad():
         for layer in (other.emb.lin_rbf, *radial):
             layer.weight.mul_(scale)
     return other
+
+
+def up_and_down(there: Any, here: Any) -> dict[Any, Any]:
+    return {
+        there.lin_rbf1: here.radial[0],
+        there.lin_rbf2: here.radial[1],
+        there.lin_sbf1: here.spherical_down,
+        there.lin_sbf2: here.spherical_up,
+        there.lin_down: here.down,
+        there.lin_up: here.up,
+    }
+
+
+def bilinear_layers(there: Any, here: Any) -> dict[Any, Any]:
+    n_out, n_bilinear, n_in = there.W.shape
+    with torch.no_grad():
+        there.W.copy_(here.bilinear.weight.view(n_bilinear, n_out, n_in).transpose(0, 1))
+    return {there.lin_rbf: here.radial, there.lin_sbf: here.spherical}
 
 
 @pytest.mark.parametrize("seed, n_atoms", [(1, 3), (2, 6), (3, 9), (4, 12)])
@@ -218,11 +245,24 @@ def test_dimenet_plus_plus(theirs, seed, n_atoms):
     )
     other = dimenet_with_weights_of(
         any_weights(ours, seed),
-        theirs.dimenet,
+        theirs.dimenet_plus_plus,
         hidden_channels=24,
         int_emb_size=12,
         basis_emb_size=5,
         out_emb_channels=20,
+        num_output_layers=2,
+    )
+    compare(ours, other, seed, n_atoms)
+
+
+@pytest.mark.parametrize("seed, n_atoms", [(1, 3), (2, 6), (3, 9), (4, 12)])
+def test_dimenet(theirs, seed, n_atoms):
+    ours = DimeNet(cutoff=4.5, n_channels=24, n_layers=2, n_bilinear=5, n_output_layers=2)
+    other = dimenet_with_weights_of(
+        any_weights(ours, seed),
+        theirs.dimenet,
+        hidden_channels=24,
+        num_bilinear=5,
         num_output_layers=2,
     )
     compare(ours, other, seed, n_atoms)

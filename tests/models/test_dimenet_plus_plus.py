@@ -1,4 +1,4 @@
-"""DimeNet++: its size, its angles, what it does at the cutoff and where atoms stand in a line."""
+"""DimeNet++: its size; and angles, the cutoff and atoms in a line, of DimeNet++ and DimeNet."""
 
 import numpy as np
 import pytest
@@ -8,16 +8,18 @@ from torch.testing import assert_close
 
 from mdbench.graph import AtomGraph, build_graph
 from mdbench.models import create, parse_name
-from mdbench.models.dimenet_plus_plus import DimeNetPlusPlus
+from mdbench.models.dimenet import DirectionalModel
+
+BOTH = pytest.mark.parametrize("name", ["dimenet++-small", "dimenet-small"])
 
 
 def n_weights(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def small(**overrides) -> DimeNetPlusPlus:
-    model = create(parse_name("dimenet++-small"), seed=1, **overrides).double()
-    assert isinstance(model, DimeNetPlusPlus)
+def small(name, **overrides) -> DirectionalModel:
+    model = create(parse_name(name), seed=1, **overrides).double()
+    assert isinstance(model, DirectionalModel)
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in model.parameters():  # biases start at 0
@@ -52,9 +54,10 @@ def test_size():
     assert 10_000 < create(parse_name("dimenet++-small")).n_parameters < 100_000
 
 
-def test_angles_matter():
+@BOTH
+def test_angles_matter(name):
     """Two arrangements with the same distances between neighbors of a chain, bent and straight."""
-    model = small(cutoff=3.0)
+    model = small(name, cutoff=3.0)
     cell, energies = 40.0 * np.eye(3), []
     for angle in (0.0, 0.4):  # the ends of the chain stay out of reach of each other
         turn = 2.2 * np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -65,8 +68,9 @@ def test_angles_matter():
     assert abs(energies[0] - energies[1]) > 1e-4 * abs(energies[0])
 
 
-def test_detached_angles_change_forces_alone():
-    right, detached = small(), small(detached_angles=True)
+@BOTH
+def test_detached_angles_change_forces_alone(name):
+    right, detached = small(name), small(name, detached_angles=True)
     inputs = graph(right, *crystal())
     one, other = right.predict(inputs), detached.predict(inputs)
     assert_close(one.energies, other.energies, rtol=1e-13, atol=0)
@@ -78,10 +82,11 @@ def energy(model, numbers, positions, cell) -> float:
     return float(model(graph(model, numbers, positions, cell)).detach())
 
 
+@BOTH
 @pytest.mark.parametrize("bend", [0.0, 1e-9, 1e-6, 1e-3])
-def test_forces_of_atoms_in_a_line(bend):
+def test_forces_of_atoms_in_a_line(bend, name):
     """Where the angle is 0 or π its own derivative is not defined, and the forces are."""
-    model, cell = small(), 40.0 * np.eye(3)
+    model, cell = small(name), 40.0 * np.eye(3)
     numbers = np.array([3, 16, 8, 3])
     axis = np.array([0.48, 0.6, 0.64])  # no axis of the harmonics
     line = np.outer([-2.1, 0.0, 1.9, 4.0], axis) + bend * np.outer([1, 0, -1, 1], [0.8, -0.64, 0])
@@ -98,9 +103,10 @@ def test_forces_of_atoms_in_a_line(bend):
     assert_close(forces, expected, rtol=0, atol=1e-6 * float(forces.abs().max()))
 
 
-def test_harmonics_in_a_line_along_their_axis():
+@BOTH
+def test_harmonics_in_a_line_along_their_axis(name):
     """Forces do not depend on how a straight chain lies."""
-    model, cell, numbers = small(), 40.0 * np.eye(3), np.array([3, 16, 8])
+    model, cell, numbers = small(name), 40.0 * np.eye(3), np.array([3, 16, 8])
     found = []
     for axis in ([0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.48, 0.6, 0.64]):
         line = np.outer([-2.1, 0.0, 1.9], axis)
@@ -113,13 +119,14 @@ def test_harmonics_in_a_line_along_their_axis():
     assert_close(found[2], found[0], rtol=1e-10, atol=0)
 
 
+@BOTH
 @pytest.mark.parametrize("role", ["both", "alone"])
-def test_an_edge_vanishes_at_the_cutoff_with_two_derivatives(role):
+def test_an_edge_vanishes_at_the_cutoff_with_two_derivatives(role, name):
     """An atom that leaves: its part of the energy goes as the third power of what is left.
 
     With "both" its neighbor has others, so that the edge is d_ji as well as d_kj.
     """
-    model, cell = small(), 60.0 * np.eye(3)
+    model, cell = small(name), 60.0 * np.eye(3)
     with torch.no_grad():
         model.radial.frequencies.add_(0.5)  # at kπ the waves vanish too, and it is the fourth power
     others = [[0.0, 0.0, 0.0], [1.6, 1.2, 0.3], [-0.9, 1.9, 0.8]][: 3 if role == "both" else 1]
@@ -135,8 +142,9 @@ def test_an_edge_vanishes_at_the_cutoff_with_two_derivatives(role):
     assert 7.5 < parts[0] / parts[1] < 8.5
 
 
-def test_single_precision_is_as_good_as_the_basis():
-    model = small()
+@BOTH
+def test_single_precision_is_as_good_as_the_basis(name):
+    model = small(name)
     inputs = graph(model, *crystal())
     exact = model.predict(inputs)
     single = model.float().predict(inputs.to("cpu", torch.float32))

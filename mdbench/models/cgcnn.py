@@ -15,12 +15,10 @@ from mdbench.models.base import EnergyModel
 from mdbench.models.elements import N_ELEMENTS, element_bits
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import linear
+from mdbench.nn.norms import RowNorm
 from mdbench.nn.radial import GaussianBasis
 
 _READOUTS = ("sum", "mean")
-_NORMS = ("fixed", "batch")
-#: Training batches whose statistics become the fixed normalization.
-_FIRST_BATCHES = 50
 
 
 class Cgcnn(EnergyModel):
@@ -126,7 +124,7 @@ class Convolution(nn.Module):
     def __init__(self, n_channels: int, n_basis: int, norm: str) -> None:
         super().__init__()
         self.linear = linear(2 * n_channels + n_basis, 2 * n_channels)
-        self.edge_norm = EdgeNorm(2 * n_channels, norm)
+        self.edge_norm = RowNorm(2 * n_channels, norm)
         # a small number here would blow up the weak message of a neighbor about to leave
         self.atom_norm = nn.LayerNorm(n_channels, eps=1.0)
 
@@ -148,64 +146,3 @@ class Convolution(nn.Module):
             messages = messages * envelope
         change: Tensor = self.atom_norm(segment_sum(messages, receivers, graph.n_atoms))
         return change
-
-
-class EdgeNorm(nn.Module):
-    """Channels shifted and scaled to mean 0 and variance 1 over edges, then by learned factors.
-
-    S. Ioffe, C. Szegedy, ICML 2015, arXiv:1502.03167, but for when the statistics are taken.
-
-    Args:
-        n_channels: Of the edges.
-        norm: fixed: those of the first training batches. batch: those of each batch in training,
-            of each system in evaluation.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-    n_batches: Tensor
-
-    def __init__(self, n_channels: int, norm: str) -> None:
-        super().__init__()
-        if norm not in _NORMS:
-            raise InputError(f"norm {norm!r}", remedy=suggest(norm, _NORMS))
-        self.fixed = norm == "fixed"
-        self.weight = nn.Parameter(torch.ones(n_channels))
-        self.bias = nn.Parameter(torch.zeros(n_channels))
-        self.register_buffer("running_mean", torch.zeros(n_channels))
-        self.register_buffer("running_var", torch.ones(n_channels))
-        self.register_buffer("n_batches", torch.zeros((), dtype=torch.long))
-
-    def forward(self, edges: Tensor, system_index: Tensor, n_systems: int) -> Tensor:
-        """(n_edges, n_channels), as the argument.
-
-        Args:
-            edges: (n_edges, n_channels).
-            system_index: (n_edges,) the system of each edge.
-            n_systems: Number of systems.
-        """
-        if not self.fixed:
-            if self.training:
-                system_index, n_systems = torch.zeros_like(system_index), 1
-            return self._normed_by_itself(edges, system_index, n_systems)
-        mean, variance = self.running_mean, self.running_var
-        learns = self.training and len(edges) > 1
-        if learns and int(self.n_batches) < _FIRST_BATCHES:
-            mean, variance = mean.clone(), variance.clone()  # backward passes to come need them
-            self._learn(edges.detach())
-        scale = self.weight * torch.rsqrt(variance + 1e-5)
-        return torch.addcmul(self.bias - scale * mean, edges, scale)
-
-    def _normed_by_itself(self, edges: Tensor, index: Tensor, n: int) -> Tensor:
-        counts = torch.bincount(index, minlength=n).clamp(min=1)[:, None]
-        centered = edges - (segment_sum(edges, index, n) / counts)[index]
-        variance = segment_sum(centered * centered, index, n) / counts
-        scale = self.weight * torch.rsqrt(variance + 1e-5)
-        return torch.addcmul(self.bias, centered, scale[index])
-
-    def _learn(self, edges: Tensor) -> None:
-        """Averages the statistics of the first batches, for the batches that follow."""
-        self.n_batches += 1
-        variance, mean = torch.var_mean(edges, dim=0)
-        self.running_mean.lerp_(mean, 1.0 / int(self.n_batches))
-        self.running_var.lerp_(variance, 1.0 / int(self.n_batches))

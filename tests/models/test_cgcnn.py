@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose, assert_array_equal
-from torch.nn import functional
+from numpy.testing import assert_allclose
 
 from mdbench.errors import InputError
 from mdbench.graph import build_graph
-from mdbench.models.cgcnn import Cgcnn, EdgeNorm
+from mdbench.models.cgcnn import Cgcnn
 from mdbench.nn.envelopes import polynomial_envelope
 
 LITTLE = {"cutoff": 4.5, "n_channels": 6, "n_hidden": 2, "n_basis": 5}
@@ -121,46 +120,6 @@ def test_a_lone_pair_parts_gently():
     for seed in range(4):
         forces = little(seed).predict(graph_of(*pairs)).forces[::2, 0].abs()
         assert 0.0 < forces[-1] < 0.03 * forces[:-1].max()
-
-
-def normed(norm, edges):
-    """Of edges of one system."""
-    return norm(edges, torch.zeros(len(edges), dtype=torch.long), 1)
-
-
-def test_statistics_are_those_of_the_first_batches():
-    """Each batch is normalized by what was known before it: its own systems do not mix."""
-    norm, rng = EdgeNorm(3, "fixed").train(), np.random.default_rng(2)
-    batches = torch.tensor(rng.normal(2.0, 3.0, (60, 40, 3)), dtype=torch.float32)
-    assert_array_equal(
-        normed(norm, batches[0]).detach(), batches[0] / np.sqrt(np.float32(1.0 + 1e-5))
-    )
-    for batch in batches[1:]:
-        normed(norm, batch)
-    mean, variance = batches[:50].mean(dim=(0, 1)), batches[:50].var(dim=1).mean(dim=0)
-    assert_allclose(norm.running_mean, mean, rtol=1e-4, atol=0)
-    assert_allclose(norm.running_var, variance, rtol=1e-4, atol=0)
-    expected = functional.batch_norm(batches[0], mean, variance)
-    assert_allclose(normed(norm, batches[0]).detach(), expected, rtol=1e-3, atol=1e-4)
-    assert torch.equal(normed(norm, batches[0]), normed(norm.eval(), batches[0]))
-
-
-@pytest.mark.parametrize("norm", ["fixed", "batch"])
-def test_few_edges_teach_nothing(norm):
-    layer = EdgeNorm(3, norm).train()
-    for n_edges in (0, 1):
-        assert normed(layer, torch.ones(n_edges, 3)).isfinite().all()
-    assert_array_equal(layer.running_mean, np.zeros(3))
-    assert_array_equal(layer.running_var, np.ones(3))
-
-
-def test_the_published_norm_is_that_of_torch_in_training_always():
-    ours, theirs = EdgeNorm(4, "batch"), torch.nn.BatchNorm1d(4)
-    generator = torch.Generator().manual_seed(3)
-    for mode in (True, True, False):
-        batch = torch.randn(20, 4, generator=generator)
-        found, expected = normed(ours.train(mode), batch), theirs.train()(batch)
-        assert_allclose(found.detach(), expected.detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_batches_can_be_added_up_before_a_step_back():

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from mdbench.nn.spherical import spherical_harmonics
 
@@ -19,40 +21,84 @@ from mdbench.nn.spherical import spherical_harmonics
 def edge_frames(directions: Tensor) -> Tensor:
     """(n, 3, 3) proper rotations that turn the directions onto the z axis.
 
-    The x axis of a frame is the part across the direction of that Cartesian axis which is closest
-    to being perpendicular to it. So nothing is ill-conditioned anywhere, but frames jump where
-    another axis becomes the closest, and do not turn along with the system: what is computed in
-    them should not depend on a turn about z.
+    A fixed frame is carried to a direction by the shortest turn. So frames change smoothly with
+    directions, but for the one opposite to the fixed frame's z axis, about which they turn twice:
+    some place of the kind there must be, and none is in a plane or along an axis of usual crystals.
+    They do not turn along with the system: what is computed in them should not depend on a turn
+    about z.
 
     Args:
         directions: (n, 3) unit vectors.
     """
-    axes = torch.eye(3, dtype=directions.dtype, device=directions.device)
-    axis = axes[directions.detach().abs().argmin(dim=1)]
-    across = axis - (axis * directions).sum(dim=1, keepdim=True) * directions
-    across = across / torch.linalg.vector_norm(across, dim=1, keepdim=True)
-    return torch.stack([across, torch.linalg.cross(directions, across), directions], dim=1)
+    fixed = torch.as_tensor(_fixed_frame()).to(directions)
+    x, y, z = (directions @ fixed.T).unbind(dim=1)
+    below, share = z < 0.0, 1.0 / (1.0 + z.abs())
+    side = torch.where(below, 1.0, -1.0).to(z)
+    first = torch.stack([1.0 - share * x * x, -share * x * y, side * x], dim=1)
+    second = torch.stack([-share * x * y, 1.0 - share * y * y, side * y], dim=1)
+    # below, these two are those of the shortest turn from the opposite direction
+    squared = x * x + y * y
+    turns = below & (squared > 1e-20)
+    squared = torch.where(turns, squared, 1.0)
+    cosine = torch.where(turns, (x * x - y * y) / squared, 1.0)[:, None]
+    sine = torch.where(turns, 2.0 * x * y / squared, 0.0)[:, None]
+    turned = -cosine * first - sine * second, cosine * second - sine * first
+    below = below[:, None]
+    rows = torch.where(below, turned[0], first), torch.where(below, turned[1], second)
+    return torch.stack([row @ fixed for row in rows] + [directions], dim=1)
+
+
+@functools.cache
+def _fixed_frame() -> NDArray[np.float64]:
+    """(3, 3) x, y, z of a frame in general position."""
+    z = np.array([0.3137, 0.5411, 0.7803])
+    x = np.cross(z, [0.2718, -0.1618, 0.0577])
+    frame = np.stack([x, np.cross(z, x), z])
+    normed: NDArray[np.float64] = frame / np.linalg.norm(frame, axis=1, keepdims=True)
+    return normed
 
 
 def rotated_harmonics(rotations: Tensor, n_degrees: int, max_order: int | None = None) -> Tensor:
     """(n, n_kept, n_degrees²) D with Y(R x) = D Y(x): Wigner's matrices, smooth in R.
 
-    D c are the coefficients of f in the frame R, f(R⁻¹ x), and Dᵀ takes them back. They are the
-    projections of Y(R x) onto harmonics, by a quadrature that is exact.
+    D c are the coefficients of f in the frame R, f(R⁻¹ x), and Dᵀ takes them back. They are fitted
+    to Y(R x) at points x, degree by degree, which is exact.
 
     Args:
         rotations: (n, 3, 3) R, proper or not.
         n_degrees: Degrees l from 0 on.
         max_order: Rows of larger |m| are left out.
     """
-    grid = sphere_grid(
-        n_degrees, n_degrees, 2 * n_degrees - 1, None, rotations.dtype, rotations.device
-    )
-    turned = (grid.points @ rotations.transpose(1, 2)).flatten(0, 1)
-    values = spherical_harmonics(turned, n_degrees).view(len(rotations), -1, n_degrees**2)
-    if max_order is not None:
-        values = values[:, :, orders_up_to(n_degrees, max_order).to(values.device)]
-    return values.transpose(1, 2) @ grid.to_coefficients.T
+    points, fits = _points_to_fit(n_degrees, rotations.dtype, rotations.device)
+    turned = (points @ rotations.transpose(1, 2)).flatten(0, 1)
+    values = spherical_harmonics(turned, n_degrees).view(len(rotations), len(points), n_degrees**2)
+    values = values.transpose(1, 2)
+    blocks = []
+    for degree, fit in enumerate(fits):
+        order = degree if max_order is None else min(degree, max_order)
+        middle = degree * (degree + 1)
+        block = values[:, middle - order : middle + order + 1] @ fit
+        blocks.append(functional.pad(block, (degree**2, n_degrees**2 - (degree + 1) ** 2)))
+    return torch.cat(blocks, dim=1)
+
+
+@functools.cache
+def _points_to_fit(
+    n_degrees: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """(n_points, 3) of a hemisphere; for each degree (n_points, 2l + 1): Y of points to matrices.
+
+    At x and −x harmonics are the same but for the sign. So many points are well-conditioned.
+    """
+    n_points = 4 * n_degrees
+    z = 1.0 - (np.arange(n_points) + 0.5) / n_points
+    phi = math.pi * (3.0 - math.sqrt(5.0)) * np.arange(n_points)  # golden angle
+    across = np.sqrt(1.0 - z * z)
+    points = torch.tensor(np.stack([across * np.cos(phi), across * np.sin(phi), z], axis=1))
+    values = spherical_harmonics(points, n_degrees)
+    sizes = [2 * degree + 1 for degree in range(n_degrees)]
+    fits = [torch.linalg.pinv(part).T.to(device, dtype) for part in torch.split(values, sizes, 1)]
+    return points.to(device, dtype), tuple(fits)
 
 
 def orders_up_to(n_degrees: int, max_order: int) -> Tensor:

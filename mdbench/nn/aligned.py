@@ -1,0 +1,181 @@
+"""Edges that stand upright in frames of their own: functions on the sphere there and back.
+
+Coefficients in the frames are sorted by the order of their harmonics: first m = 0, then m = 1, and
+so on, and within an order the cosines (+m) before the sines (−m), each by degree.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.nn.rotations import SphereGrid, edge_frames, rotated_harmonics, sphere_grid
+
+
+@functools.cache
+def by_order(n_degrees: int, max_order: int) -> list[int]:
+    """Places of the harmonics of orders |m| ≤ max_order in l² + l + m, sorted by order."""
+    places = [degree * (degree + 1) for degree in range(n_degrees)]
+    for order in range(1, max_order + 1):
+        for sign in (order, -order):
+            places += [degree * (degree + 1) + sign for degree in range(order, n_degrees)]
+    return places
+
+
+@functools.cache
+def orthonormal_grid(
+    n_degrees: int,
+    n_polar: int,
+    n_azimuth: int,
+    max_order: int | None,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> SphereGrid:
+    """A `sphere_grid` for harmonics whose squares have the integral 1.
+
+    With a max_order its harmonics are sorted by order.
+    """
+    grid = sphere_grid(n_degrees, n_polar, n_azimuth, None, torch.float64, torch.device("cpu"))
+    degrees = torch.arange(n_degrees, dtype=torch.float64)
+    norms = torch.sqrt((2 * degrees + 1) / (4.0 * math.pi))
+    norms = norms.repeat_interleave(2 * torch.arange(n_degrees) + 1)
+    to_points, to_coefficients = grid.to_points * norms, grid.to_coefficients / norms[:, None]
+    if max_order is not None:
+        kept = by_order(n_degrees, max_order)
+        to_points, to_coefficients = to_points[:, kept], to_coefficients[kept]
+    parts = grid.points, to_points, to_coefficients
+    return SphereGrid(*(part.to(device, dtype).contiguous() for part in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some atoms and the edges that they receive."""
+
+    atoms: slice
+    edges: slice
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedEdges:
+    """Turns into the frames of all edges of an atom, as matrices that act on all of them at once.
+
+    An edge i ← j knows a function at its receiver i and one at its sender j. Linear maps of
+    coefficients that treat all of one degree alike can be done before the turn, on atoms, so
+    that the turn of an edge adds up degrees: Σ_l D^l_rm' z_lm' in row r.
+
+    Attributes:
+        turns: For each order m (n_maps, n_atoms, n_slots · n_rows, n_degrees² − m²) D. Maps are
+            those at the receiver and at the sender; for m > 0 rows are the cosine and the sine,
+            (C, S), and after these two maps come two that give (−S, C).
+        rows: For each order (n_edges, n_rows · n_maps) where the rows of an edge stand.
+        returns: (n_atoms, n_slots, n_kept, n_degrees²) turns back, with the weights of the edges.
+        slots: (n_edges,) where an edge stands among the n_atoms · n_slots.
+        first_edge: n_atoms + 1 places where the edges of an atom begin.
+    """
+
+    turns: tuple[Tensor, ...]
+    rows: tuple[Tensor, ...]
+    returns: Tensor
+    slots: Tensor
+    first_edge: list[int]
+
+    @classmethod
+    def of(cls, graph: AtomGraph, weights: Tensor, n_degrees: int, max_order: int) -> AlignedEdges:
+        """The turns of a graph.
+
+        Args:
+            graph: With edges in both directions.
+            weights: (n_edges,) of what an edge sends to its receiver.
+            n_degrees: Degrees l from 0 on.
+            max_order: Largest order |m| of what is known in the frames.
+        """
+        counts = torch.bincount(graph.edge_index[0], minlength=graph.n_atoms)
+        first = functional.pad(counts.cumsum(0), (1, 0))
+        first_edge = first.tolist()
+        n_slots = max((end - start for start, end in pairwise(first_edge)), default=0)
+        places = torch.arange(graph.n_edges, device=first.device)
+        slots = graph.edge_index[0] * n_slots + places - first[graph.edge_index[0]]
+        back = reversed_edges(graph)
+
+        frames = edge_frames(graph.edge_vectors / graph.edge_lengths[:, None])
+        wigner = rotated_harmonics(frames, n_degrees, max_order)
+        sizes, kept = _rows_by_order(n_degrees, max_order)
+        wigner = wigner[:, kept]  # (n_edges, n_kept, n_degrees²)
+        turns, rows = [], []
+        for order, part in enumerate(torch.split(wigner, sizes, dim=1)):
+            maps = _maps(part, order, back)  # (n_maps, n_edges, n_rows, n_degrees² − m²)
+            n_maps, _, n_rows, n_places = maps.shape
+            padded = maps.new_zeros(n_maps, graph.n_atoms * n_slots, n_rows, n_places)
+            padded = padded.index_copy(1, slots, maps)
+            turns.append(padded.view(n_maps, graph.n_atoms, n_slots * n_rows, n_places))
+            # edge back[e] has the sender of e as its receiver, so its slot is with that atom
+            ends = torch.stack([slots, slots[back]] * (n_maps // 2), dim=1)
+            ends = ends + graph.n_atoms * n_slots * torch.arange(n_maps, device=ends.device)
+            each = torch.arange(n_rows, device=ends.device)[:, None]
+            rows.append((ends[:, None] * n_rows + each).flatten(1))
+        returns = wigner.new_zeros(graph.n_atoms * n_slots, *wigner.shape[1:])
+        returns = returns.index_copy(0, slots, wigner * weights[:, None, None])
+        returns = returns.view(graph.n_atoms, n_slots, *wigner.shape[1:])
+        return cls(tuple(turns), tuple(rows), returns, slots, first_edge)
+
+    def pieces(self, bytes_per_edge: int) -> Iterator[Piece]:
+        """Atoms in pieces whose edges, `bytes_per_edge` each, stay in cache on a CPU."""
+        limit = 8_000_000 if self.slots.device.type == "cpu" else 512_000_000
+        n_atoms, n_slots = self.returns.shape[:2]
+        step = max(1, limit // (max(1, n_slots) * bytes_per_edge))
+        for start in range(0, n_atoms, step):
+            stop = min(start + step, n_atoms)
+            edges = slice(self.first_edge[start], self.first_edge[stop])
+            yield Piece(slice(start, stop), edges)
+
+    def summed(self, coefficients: Tensor, piece: Piece) -> Tensor:
+        """(n_atoms, n_degrees², n_channels) sums over edges of what they send, turned back.
+
+        Args:
+            coefficients: (n_edges, n_kept, n_channels) in the frames; those of low orders alone
+                if there are fewer.
+            piece: Which atoms and edges these are.
+        """
+        returns = self.returns[piece.atoms, :, : coefficients.shape[1]]
+        n_atoms, n_slots = returns.shape[:2]
+        slots = self.slots[piece.edges] - piece.atoms.start * n_slots
+        padded = coefficients.new_zeros(n_atoms * n_slots, *coefficients.shape[1:])
+        padded = padded.index_copy(0, slots, coefficients)
+        padded = padded.view(n_atoms, n_slots * coefficients.shape[1], coefficients.shape[2])
+        return returns.flatten(1, 2).transpose(1, 2) @ padded
+
+
+def _maps(wigner: Tensor, order: int, back: Tensor) -> Tensor:
+    """(n_maps, n_edges, n_rows, n_degrees² − m²) turns of one order by what they act on.
+
+    Args:
+        wigner: (n_edges, n_rows · degrees, n_degrees²) rows of the order.
+        order: m.
+        back: (n_edges,) the other direction of an edge.
+    """
+    n_rows = 2 if order else 1
+    n_degrees = wigner.shape[1] // n_rows
+    # a row is zero but for its own degree
+    both = wigner.reshape(len(wigner), n_rows, n_degrees, wigner.shape[2]).sum(dim=2)
+    both = both[:, :, order**2 :]
+    maps = [both, both[back]]
+    if order:
+        turned = torch.stack([-both[:, 1], both[:, 0]], dim=1)
+        maps += [turned, turned[back]]
+    return torch.stack(maps)
+
+
+def _rows_by_order(n_degrees: int, max_order: int) -> tuple[list[int], list[int]]:
+    """How many rows each order has, and places of rows among those of |m| ≤ max_order by degree."""
+    places = by_order(n_degrees, max_order)
+    standing = {place: k for k, place in enumerate(sorted(places))}
+    sizes = [(2 if order else 1) * (n_degrees - order) for order in range(max_order + 1)]
+    return sizes, [standing[place] for place in places]

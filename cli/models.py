@@ -27,7 +27,10 @@ def command(as_json: bool, quiet: bool) -> int:
     if as_json:
         click.echo(json.dumps(entries))
         return 0
-    header = ("model", "symmetry", "forces", "parameters", "published code", "-small", ":published")
+    header = (
+        *("model", "symmetry", "forces", "parameters", "published code", "difference"),
+        *("-small", ":published"),
+    )
     rows = [
         (
             entry["name"],
@@ -35,8 +38,9 @@ def command(as_json: bool, quiet: bool) -> int:
             entry["forces"],
             f"{entry['parameters']:,}",
             f"{entry['paper_parameters']:,}",
+            f"{entry['parameters'] / entry['paper_parameters'] - 1.0:+.1%}",
             f"{entry['small_parameters']:,}",
-            "yes" if entry["published_variant"] else "the same",
+            "yes" if entry["published_variant"] else "-",
         )
         for entry in entries
     ]

@@ -362,7 +362,9 @@ class TrainConfig:
     """Settings of `mdbench train`."""
 
     model: str | None = setting(
-        None, "schnet, cgcnn, dimenet++; NAME-small is narrower.", metavar="NAME"
+        None,
+        "One of `mdbench models`, as schnet; NAME-small is narrower, NAME:published uncorrected.",
+        metavar="NAME",
     )
     budget: str | None = setting(
         None, "Time for everything, reading and validation included: 10h, 5m, 90s.", metavar="TIME"

@@ -12,9 +12,17 @@ from mdbench.models.base import EnergyModel
 
 #: Where each architecture stands.
 MODELS = {
-    "schnet": "mdbench.models.schnet:SchNet",
     "cgcnn": "mdbench.models.cgcnn:Cgcnn",
+    "schnet": "mdbench.models.schnet:SchNet",
+    "dimenet": "mdbench.models.dimenet:DimeNet",
     "dimenet++": "mdbench.models.dimenet_plus_plus:DimeNetPlusPlus",
+    "gns-tat": "mdbench.models.gns_tat:GnsTat",
+    "deepergatgnn": "mdbench.models.deeper_gatgnn:DeeperGatgnn",
+    "scn": "mdbench.models.scn:Scn",
+    "escn": "mdbench.models.escn:Escn",
+    "forcenet": "mdbench.models.forcenet:ForceNet",
+    "equiformer": "mdbench.models.equiformer:Equiformer",
+    "leftnet": "mdbench.models.leftnet:LeftNet",
 }
 SIZES = ("paper", "small")
 VARIANTS = ("published",)
@@ -80,7 +88,7 @@ def parse_name(text: str) -> ModelName:
     if variant and not model_class(found.architecture).PUBLISHED:
         raise InputError(
             f"model {text!r}: no published variant",
-            expected=f"{found.architecture}: the published code does the same",
+            expected=f"{found.architecture}: no fault of the published code is one switch away",
         )
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -47,9 +47,9 @@ class GnsTat(EnergyModel):
       continuous; the papers' cosine jumps in it: `envelope="cosine"`.
     * Linear maps of vectors have no biases, which single out a direction of space
       (`vector_biases=True`), and the covariance of vectors that is inverted is regularized by a
-      multiple of one, not by diag(2, 3, 4) · 10⁻⁵ (`regularizer`). By 1, so that weak vectors
-      are left weak: in a perfect lattice all vanish, and a small number would make them strong as
-      soon as an atom moves, which is also harder to learn.
+      multiple of one, not by diag(2, 3, 4) · 10⁻⁵ (`anisotropic=True`, `regularizer=1e-5`). By 1,
+      so that weak vectors are left weak: in a perfect lattice all vanish, and a small number would
+      make them strong as soon as an atom moves, which is also harder to learn.
     * Lengths of vectors are √(|v|² + 0.01) − 0.1, smooth where vectors vanish.
     * Edges to an atom's own images have unit vectors like all others; the published code leaves
       them as long as they are. There is no edge from an atom to itself.
@@ -64,7 +64,8 @@ class GnsTat(EnergyModel):
         envelope: polynomial or cosine.
         vector_envelope: Whether messages of vectors end at the cutoff.
         vector_biases: Whether linear maps of vectors have biases.
-        regularizer: (3,) what is added to the diagonal of the covariance of vectors.
+        regularizer: What is added to the diagonal of the covariance of vectors.
+        anisotropic: Whether 2, 3 and 4 times that is added to x, y and z.
         max_neighbors: Most neighbors of an atom.
         n_elements: Atomic numbers are below this.
     """
@@ -87,7 +88,8 @@ class GnsTat(EnergyModel):
         "envelope": "cosine",
         "vector_envelope": False,
         "vector_biases": True,
-        "regularizer": (2e-5, 3e-5, 4e-5),
+        "regularizer": 1e-5,
+        "anisotropic": True,
     }
 
     def __init__(
@@ -102,7 +104,8 @@ class GnsTat(EnergyModel):
         envelope: str = "polynomial",
         vector_envelope: bool = True,
         vector_biases: bool = False,
-        regularizer: Sequence[float] = (1.0, 1.0, 1.0),
+        regularizer: float = 1.0,
+        anisotropic: bool = False,
         max_neighbors: int = 500,
         n_elements: int = 100,
     ) -> None:
@@ -120,7 +123,7 @@ class GnsTat(EnergyModel):
             for layer in range(n_layers)
         )
         self.norm = nn.LayerNorm(n_channels)
-        self.whitening = Whitening(n_channels, regularizer)
+        self.whitening = Whitening(n_channels, regularizer, anisotropic)
         self.gated = GatedBlock(n_channels, n_channels // 2, vector_biases)
         self.energy = ScalarBlock(n_channels // 2, 1, vector_biases)
 
@@ -251,15 +254,17 @@ class Whitening(nn.Module):
 
     Args:
         n_channels: Number of vectors.
-        regularizer: (3,) the diagonal that is added to C.
+        regularizer: ε.
+        anisotropic: Whether x, y and z get 2, 3 and 4 times that.
     """
 
     regularizer: Tensor
 
-    def __init__(self, n_channels: int, regularizer: Sequence[float]) -> None:
+    def __init__(self, n_channels: int, regularizer: float, anisotropic: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(n_channels))
-        self.register_buffer("regularizer", torch.diag(torch.tensor(regularizer)))
+        shares = [2.0, 3.0, 4.0] if anisotropic else [1.0, 1.0, 1.0]
+        self.register_buffer("regularizer", torch.diag(regularizer * torch.tensor(shares)))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(n_atoms, 3, n_channels), as the argument."""

@@ -20,6 +20,24 @@ FAULTS = {
         "few_atoms",  # in a dimer all edges are alike, so nothing is left
     },
     "dimenet++": {"forces_are_derivatives", "virials_are_derivatives"},
+    "gns-tat": {
+        "extensivity",
+        "proper_rotation",
+        "reflection",
+        "few_atoms",  # biases point somewhere
+        "smooth_at_the_cutoff",
+        "all_weights_learn",  # weights on the vectors before the first layer, which are zero
+    },
+    "dimenet": {"forces_are_derivatives", "virials_are_derivatives"},
+    "deepergatgnn": {
+        "extensivity",
+        "smooth_at_the_cutoff",
+        "no_leak_in_training",
+        "training_is_evaluation",
+        "few_atoms",  # as CGCNN's
+        "virials_are_derivatives",  # not where features bend
+    },
+    "equiformer": {"reflection", "smooth_at_the_cutoff"},
 }
 CORRECTED = [f"{name}-small" for name in MODELS]
 NAMES = CORRECTED + [f"{name}-small:published" for name in MODELS if model_class(name).PUBLISHED]

@@ -16,6 +16,12 @@ from mdbench.nn.aligned import AlignedEdges, orthonormal_grid
 from mdbench.nn.envelopes import polynomial_envelope
 from mdbench.nn.radial import GaussianBasis
 from mdbench.nn.rotations import SphereGrid
+from mdbench.nn.sphere_layers import (
+    EdgeFeatures,
+    SphereIntegral,
+    scaled_linear,
+    scaled_uniform,
+)
 
 
 class Escn(DirectModel):
@@ -130,9 +136,9 @@ class Escn(DirectModel):
                 grid=(n_polar, n_azimuth if layer else 1),
             )
             self.layers.append(Layer(message, n_channels))
-        self.energy = Head(n_channels)
+        self.energy = SphereIntegral(n_channels)
         if not self.conservative:
-            self.force = Head(n_channels)
+            self.force = SphereIntegral(n_channels)
 
     def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
         """(n_systems,) energies and (n_atoms, 3) forces, in units of the scale."""
@@ -145,11 +151,11 @@ class Escn(DirectModel):
             change = layer(atoms, radial, edges, graph, grid)
             atoms = atoms + change if number else change
         weights = grid.to_coefficients[0] / math.sqrt(4.0 * math.pi)  # their sum is 1
-        energies = self.energy(atoms, grid) @ weights
+        energies = self.energy(atoms, grid, weights[None])[:, 0]
         total = segment_sum(energies, graph.system_index, graph.n_systems)
         if self.conservative:
             return total, None
-        forces = self.force(atoms, grid) @ (weights[:, None] * grid.points)
+        forces = self.force(atoms, grid, weights * grid.points.T)
         lonely = torch.bincount(graph.edge_index[0], minlength=graph.n_atoms) == 0
         return total, forces.masked_fill(lonely[:, None], 0.0)
 
@@ -163,11 +169,11 @@ class Layer(nn.Module):
     def __init__(self, message: Message, n_channels: int) -> None:
         super().__init__()
         self.message = message
-        self.from_atoms = _linear(2 * n_channels, n_channels, bias=False)
+        self.from_atoms = scaled_linear(2 * n_channels, n_channels, bias=False)
         with torch.no_grad():  # messages are sums of many
             self.from_atoms.weight[:, n_channels:] /= 2.5
-        self.between = _linear(n_channels, n_channels, bias=False)
-        self.to_change = _linear(n_channels, n_channels, bias=False)
+        self.between = scaled_linear(n_channels, n_channels, bias=False)
+        self.to_change = scaled_linear(n_channels, n_channels, bias=False)
 
     def forward(
         self, atoms: Tensor, radial: Tensor, edges: AlignedEdges, graph: AtomGraph, grid: SphereGrid
@@ -214,20 +220,22 @@ class Message(nn.Module):
     ) -> None:
         super().__init__()
         self.n_degrees, self.max_order, self.grid = n_degrees, max_order, grid
-        self.edge = EdgeFeatures(n_edge_channels, n_basis, n_elements)
+        self.edge = EdgeFeatures(n_elements, n_basis, n_edge_channels)
         self.n_maps = [4 if order else 2 for order in range(max_order + 1)]
-        self.gates = _linear(n_edge_channels, sum(self.n_maps) * n_hidden)
+        self.gates = scaled_linear(n_edge_channels, sum(self.n_maps) * n_hidden)
         nn.init.ones_(self.gates.bias)
         self.first = nn.ParameterList()
         for degree in range(n_degrees_in):
             parts = []
             for order, n_maps in enumerate(self.n_maps[: degree + 1]):
                 part = torch.empty(n_maps, n_channels, n_hidden)
-                parts.append(_uniform(part, (n_degrees_in - order) * n_channels))
+                parts.append(scaled_uniform(part, (n_degrees_in - order) * n_channels))
             self.first.append(nn.Parameter(torch.cat(parts)))
         self.second = nn.ParameterList(
             nn.Parameter(
-                _uniform(torch.empty(n * n_hidden, (n_degrees - order) * n_channels), n_hidden)
+                scaled_uniform(
+                    torch.empty(n * n_hidden, (n_degrees - order) * n_channels), n_hidden
+                )
             )
             for order, n in enumerate(self.n_maps)
         )
@@ -285,57 +293,3 @@ class Message(nn.Module):
             n_kept = n_rows * (self.n_degrees - order)
             found.append(convolved.view(len(gate), n_kept, n_channels))
         return torch.cat(found, dim=1)
-
-
-class EdgeFeatures(nn.Module):
-    """σ(W σ(W_d e(d) + a_i + b_j)): an edge by its length and its elements."""
-
-    def __init__(self, n_edge_channels: int, n_basis: int, n_elements: int) -> None:
-        super().__init__()
-        self.radial = _linear(n_basis, n_edge_channels)
-        self.receiver = nn.Embedding(n_elements, n_edge_channels)
-        self.sender = nn.Embedding(n_elements, n_edge_channels)
-        for elements in (self.receiver, self.sender):
-            nn.init.uniform_(elements.weight, -0.001, 0.001)
-        self.mixed = _linear(n_edge_channels, n_edge_channels)
-
-    def forward(self, radial: Tensor, graph: AtomGraph) -> Tensor:
-        """(n_edges, n_edge_channels) of (n_edges, n_basis) radial functions."""
-        receivers, senders = graph.edge_index
-        numbers = graph.atomic_numbers
-        known = self.radial(radial)
-        known = known + torch.index_select(self.receiver(numbers), 0, receivers)
-        known = known + torch.index_select(self.sender(numbers), 0, senders)
-        return functional.silu(self.mixed(functional.silu(known)))
-
-
-class Head(nn.Module):
-    """A number at each point of the sphere."""
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.first = _linear(n_channels, n_channels)
-        self.second = _linear(n_channels, n_channels)
-        self.last = _linear(n_channels, 1, bias=False)
-
-    def forward(self, atoms: Tensor, grid: SphereGrid) -> Tensor:
-        """(n_atoms, n_points)."""
-        known = functional.linear(atoms, self.first.weight)
-        values = functional.silu(grid.to_points @ known + self.first.bias)
-        values = functional.silu(self.second(values))
-        found: Tensor = self.last(values)[:, :, 0]
-        return found
-
-
-def _uniform(weights: Tensor, n_in: int) -> Tensor:
-    """Weights with the variance 1/n_in, so that what they act on keeps its size."""
-    bound = math.sqrt(3.0 / n_in)
-    return nn.init.uniform_(weights, -bound, bound)
-
-
-def _linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
-    layer = nn.Linear(n_in, n_out, bias=bias)
-    _uniform(layer.weight, n_in)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer

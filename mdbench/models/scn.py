@@ -18,9 +18,19 @@ from mdbench.nn.envelopes import polynomial_envelope
 from mdbench.nn.framed_edges import FramedEdges
 from mdbench.nn.radial import GaussianBasis
 from mdbench.nn.rotations import SphereGrid, edge_frames
+from mdbench.nn.sphere_layers import (
+    EdgeFeatures,
+    SphereIntegral,
+    scaled_linear,
+    scaled_uniform,
+)
 
+#: Of weights, times their number of inputs. That of the authors' code, a sixth of it, learns later.
+_VARIANCE = 2.0
 #: Edges whose turns a CPU's cache holds.
 _EDGES_AT_ONCE = {"cpu": 256}
+
+_linear = functools.partial(scaled_linear, variance=_VARIANCE)
 
 
 class Scn(DirectModel):
@@ -127,7 +137,7 @@ class Scn(DirectModel):
         self.basis = GaussianBasis(cutoff, n_basis)
         self.layers = nn.ModuleList(
             Layer(
-                EdgeEmbedding(n_elements, n_basis, n_edge_channels),
+                EdgeFeatures(n_elements, n_basis, n_edge_channels, variance=_VARIANCE),
                 Message(n_channels, n_hidden, n_edge_channels, n_degrees, max_order, n_taps),
                 Message(
                     n_channels,
@@ -141,8 +151,8 @@ class Scn(DirectModel):
             )
             for _ in range(n_layers)
         )
-        self.energy = Integrand(n_channels, bias=True)
-        self.force = None if self.conservative else Integrand(n_channels, bias=False)
+        self.energy = SphereIntegral(n_channels, variance=_VARIANCE, bias=True)
+        self.force = None if self.conservative else SphereIntegral(n_channels, variance=_VARIANCE)
 
     def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
         """(n_systems,) energies and (n_atoms, 3) forces: integrals over the atoms' spheres."""
@@ -192,38 +202,12 @@ class Scn(DirectModel):
         return chosen, fine, coarse
 
 
-def _linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
-    """A linear layer with weights of the variance 2/n_in."""
-    layer = nn.Linear(n_in, n_out, bias=bias)
-    nn.init.uniform_(layer.weight, -math.sqrt(6.0 / n_in), math.sqrt(6.0 / n_in))
-    return layer
-
-
 @functools.cache
 def _turns(n_taps: int, max_order: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(n_taps, 1 + 2 max_order): 1, then cos mφ and sin mφ of each order, at even angles."""
     angles = 2.0 * math.pi * torch.arange(n_taps, dtype=torch.float64)[:, None] / n_taps
     waves = [f(m * angles) for m in range(1, max_order + 1) for f in (torch.cos, torch.sin)]
     return torch.cat([torch.ones_like(angles), *waves], dim=1).to(device, dtype)
-
-
-class EdgeEmbedding(nn.Module):
-    """σ(W σ(W_e e(d_ij) + b_e + s_j + t_i) + b): an edge by its length and its elements."""
-
-    def __init__(self, n_elements: int, n_basis: int, n_edge_channels: int) -> None:
-        super().__init__()
-        self.radial = _linear(n_basis, n_edge_channels)
-        self.sender = nn.Embedding(n_elements, n_edge_channels)
-        self.receiver = nn.Embedding(n_elements, n_edge_channels)
-        for embedding in (self.sender, self.receiver):
-            nn.init.uniform_(embedding.weight, -0.001, 0.001)
-        self.last = _linear(n_edge_channels, n_edge_channels)
-
-    def forward(self, radial: Tensor, graph: AtomGraph) -> Tensor:
-        """(n_edges, n_edge_channels) of (n_edges, n_basis) radial functions."""
-        received, sent = graph.atomic_numbers[graph.edge_index]
-        edges = self.radial(radial) + self.sender(sent) + self.receiver(received)
-        return silu(self.last(silu(edges)))
 
 
 class Message(nn.Module):
@@ -250,10 +234,8 @@ class Message(nn.Module):
         n_inputs = sum(self.sizes)
         # of j and i, by l, m of the frame, hidden channel, channel
         self.first = nn.Parameter(torch.empty(2, n_inputs // n_channels, n_hidden, n_channels))
-        self.bias = nn.Parameter(torch.empty(n_hidden))
-        largest = 1.0 / math.sqrt(2 * n_inputs)  # as of `_linear`
-        nn.init.uniform_(self.first, -math.sqrt(6.0) * largest, math.sqrt(6.0) * largest)
-        nn.init.uniform_(self.bias, -largest, largest)
+        self.bias = nn.Parameter(torch.zeros(n_hidden))
+        scaled_uniform(self.first, 2 * n_inputs, variance=_VARIANCE)
         self.edge = _linear(n_edge_channels, n_hidden)
         self.second = _linear(n_hidden, n_hidden)
         self.last = _linear(n_hidden, n_inputs)  # by |m|, sign, l, channel
@@ -303,7 +285,7 @@ class Layer(nn.Module):
     """The change of atoms: messages of both resolutions, and a network of each point (eq. 5)."""
 
     def __init__(
-        self, embedding: EdgeEmbedding, fine: Message, coarse: Message, n_channels: int
+        self, embedding: EdgeFeatures, fine: Message, coarse: Message, n_channels: int
     ) -> None:
         super().__init__()
         self.embedding, self.fine, self.coarse = embedding, fine, coarse
@@ -342,22 +324,3 @@ class Layer(nn.Module):
         functions = (grid.to_coefficients @ points.flatten(1)).view(functions.shape)
         functions = linear(functions, self.last.weight) + constant * self.last.bias
         return functions.transpose(0, 1)
-
-
-class Integrand(nn.Module):
-    """A network of the functions at each point of the sphere, integrated (eqs. 6, 7)."""
-
-    def __init__(self, n_channels: int, *, bias: bool) -> None:
-        super().__init__()
-        self.first = _linear(n_channels, n_channels)
-        self.second = _linear(n_channels, n_channels)
-        self.last = _linear(n_channels, 1, bias=bias)
-
-    def forward(self, atoms: Tensor, grid: SphereGrid, weights: Tensor) -> Tensor:
-        """(n_atoms, n): sums over points by n weights (n, n_points), which sum to 1 or 0."""
-        functions = linear(atoms.transpose(0, 1), self.first.weight)
-        points = (grid.to_points @ functions.flatten(1)).view(-1, *functions.shape[1:])
-        points = silu(self.second(silu(points + self.first.bias)))
-        sums = (weights @ points.flatten(1)).view(-1, *functions.shape[1:])
-        result: Tensor = self.last(sums)[:, :, 0]
-        return result.T

@@ -254,16 +254,18 @@ class Clusters:
             inside = np.abs(self._scaled(self._at(middle))).max(axis=1) > least
             inner, outer = np.where(inside, middle, inner), np.where(inside, outer, middle)
         at_end = np.abs(self._scaled(self._at(inner)))
-        nearer, near = (
-            np.abs(self._scaled(self._at(inner - k * _BEFORE_END)))[:, 1:].max(axis=1)
-            for k in (1, 2)
+        before = np.array(
+            [
+                np.abs(self._scaled(self._at(inner - k * _BEFORE_END)))[:, 1:].max(axis=1)
+                for k in (1, 2, 4)
+            ]
         )
         return [
             End(
                 distance=float(inner[p]),
                 jump=float(at_end[p].max()),
                 in_forces=bool(at_end[p].argmax()),
-                power=_power(float(nearer[p]), float(near[p]), floor=1e3 * least),
+                power=_power(before[:, p], floor=1e3 * least),
             )
             if resolved[p]
             else None
@@ -271,9 +273,12 @@ class Clusters:
         ]
 
 
-def _power(nearer: float, near: float, *, floor: float) -> float:
-    """The exponent n of forces that vanish as δⁿ, from those at δ and 2 δ."""
-    return float(np.log2(near / nearer)) if min(near, nearer) > floor else np.nan
+def _power(forces: FloatArray, *, floor: float) -> float:
+    """The exponent n of forces that vanish as δⁿ, from those at δ, 2 δ and 4 δ.
+
+    The larger of two: at one distance parts with other exponents may cancel, and seem to be less.
+    """
+    return float(np.diff(np.log2(forces)).max()) if forces.min() > floor else np.nan
 
 
 def _end_part(pair: tuple[int, int], end: End, tolerance: float) -> Part:

@@ -20,7 +20,7 @@ from mdbench.analysis.audit_probe import (
     small_structure,
 )
 from mdbench.analysis.audit_slopes import slope
-from mdbench.analysis.audit_smoothness import largest_jump
+from mdbench.analysis.audit_smoothness import _power, largest_jump
 from mdbench.errors import InputError
 from mdbench.potentials.ase_force_field import AseForceField
 from mdbench.potentials.materials import material
@@ -135,6 +135,16 @@ def test_a_jump_is_found_where_it_is(fault, smallest, largest):
     assert smallest < check.deviation < largest
     distance = float(check.detail.rpartition(" are ")[2].split()[0])
     assert_allclose(distance, fields.Field.cutoff, rtol=1e-3, atol=0)
+
+
+def test_parts_that_cancel_before_the_end_are_no_jump_of_the_curvature():
+    """Forces that vanish as δ², with a part of δ³ that takes half away at the second distance."""
+    delta = 0.02 * np.array([1.0, 2.0, 4.0])
+    assert_allclose(_power(delta, floor=0.0), 1.0, rtol=1e-12, atol=0)
+    forces = np.abs(delta**2 - 18.0 * delta**3)
+    assert 0.5 < np.log2(forces[1] / forces[0]) < 1.5
+    assert _power(forces, floor=0.0) > 1.5
+    assert np.isnan(_power(delta, floor=0.03))
 
 
 def test_a_jump_of_the_curvature_is_seen_and_forgiven():

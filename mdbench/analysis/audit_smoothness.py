@@ -39,6 +39,8 @@ _END_LEVELS, _BEFORE_END = 36, 0.02
 
 #: Share of the tolerance at which one need not look closer.
 _SURE = 0.2
+#: A jump is this many times what values scatter beside it, at these distances and steps, Å.
+_ABOVE_SCATTER, _BESIDE, _SCATTER_STEP = 4.0, (-0.05, -0.02, 0.02, 0.05), 1e-5
 
 Line = Callable[[float], FloatArray]
 
@@ -129,15 +131,25 @@ def largest_jump(values: Line, points: FloatArray, known: FloatArray, tolerance:
     sizes = np.array([_roughness(known[k : k + 5])[0] for k in range(len(points) - 4)])
     if not np.isfinite(sizes).all():
         return Jump(np.inf, float(points[int(np.argmax(sizes))]), 1, np.inf)
-    best, left = Jump(0.0, float(points[0]), 0, 0.0), sizes.copy()
+    best, left, hidden = Jump(0.0, float(points[0]), 0, 0.0), sizes.copy(), 0.0
     for _ in range(_PLACES):
         k = int(np.argmax(left))
         if left[k] <= tolerance:
             break
         left[max(0, k - 3) : k + 4] = 0.0
         found = _refined(values, points[k : k + 5], known[k : k + 5], tolerance)
-        best = max(best, found, key=lambda jump: jump.size)
-    return Jump(best.size, best.place, best.component, float(left.max()))
+        if found.size > tolerance and found.size < _ABOVE_SCATTER * _scatter(values, found.place):
+            hidden = max(hidden, found.size)
+        else:
+            best = max(best, found, key=lambda jump: jump.size)
+    return Jump(best.size, best.place, best.component, max(hidden, float(left.max())))
+
+
+def _scatter(values: Line, place: float) -> float:
+    """Largest third difference of points that are next to each other, beside a place."""
+    steps = _SCATTER_STEP * np.arange(5)
+    known = [np.array([values(place + d + h) for h in steps]) for d in _BESIDE]
+    return max(_roughness(each)[0] for each in known)
 
 
 def _refined(values: Line, points: FloatArray, known: FloatArray, tolerance: float) -> Jump:

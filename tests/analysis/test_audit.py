@@ -147,6 +147,20 @@ def test_parts_that_cancel_before_the_end_are_no_jump_of_the_curvature():
     assert np.isnan(_power(delta, floor=0.03))
 
 
+@pytest.mark.parametrize("jump", [0.0, 1e-2])
+def test_scatter_is_no_jump_and_hides_none_that_is_larger(jump):
+    rng = np.random.default_rng(0)
+
+    def values(r):
+        return np.array([np.cos(r), np.sin(r) + jump * (r > 1.234)]) + rng.normal(0.0, 1e-4, 2)
+
+    points = np.arange(0.5, 2.5, 0.05)
+    found = largest_jump(values, points, np.array([values(r) for r in points]), 1e-4)
+    assert_allclose(found.size, jump, rtol=0.1, atol=1e-4)
+    assert jump == 0.0 or abs(found.place - 1.234) < 1e-3
+    assert jump != 0.0 or found.unseen > 1e-4
+
+
 def test_a_jump_of_the_curvature_is_seen_and_forgiven():
     check = only(of(fields.CurvatureJump(), SMOOTH))
     assert check.passed

@@ -58,7 +58,7 @@ def test_an_estimate_grows_with_the_work() -> None:
     start = 4.0
     name = "simulate/schnet-small-s0-lgps"
     assert_allclose(two.core_s[name] - start, 2 * (one.core_s[name] - start), rtol=1e-12, atol=0)
-    assert one.core_s["train/schnet-small-s0"] == start + 240.0
+    assert one.core_s["train/schnet-small-s0"] == start + 120.0
     assert one.seconds < two.seconds
     assert one.disk_bytes < two.disk_bytes
     assert {name.partition("/")[2].partition("-")[0] for name in one.unknown} == {"my.Calc"}

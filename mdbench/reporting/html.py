@@ -47,6 +47,7 @@ _SUPPLEMENT = (
 #: The page's sections on the benchmark, in their order, with what stands in each.
 PLACES = (
     Place("models", "Models", "Models", ("table-1", "run-models")),
+    Place("faults", "What the published code’s faults cost", "Faults", ("faults",)),
     Place("table-2", "Conductivity (Table 2)", "Table 2", ("table-2",)),
     Place("figure-3", "Forces and structure (Figure 3)", "Figure 3", ("figure-3",)),
     Place(

@@ -40,7 +40,7 @@ class Scn(DirectModel):
     |---|---|
     | x_i, coefficients of the spherical channels | atoms (n_atoms, n_degrees², n_channels) |
     | D_st, rotation to an edge | FramedEdges |
-    | F_e, function of distance and elements | EdgeEmbedding |
+    | F_e, function of distance and elements | EdgeFeatures |
     | message m_st | Message |
     | F_c, aggregation on the sphere | Layer |
 
@@ -119,7 +119,7 @@ class Scn(DirectModel):
         n_degrees: int = 7,
         n_coarse_degrees: int = 5,
         max_order: int = 1,
-        n_taps: int = 5,
+        n_taps: int = 8,
         n_polar: int = 14,
         n_azimuth: int = 24,
         n_head_polar: int = 16,

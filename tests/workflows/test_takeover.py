@@ -212,7 +212,7 @@ models: [refpot]
 control: false
 reference: {materials: [lgps], temperatures: "800,1000", replicas: 4, ps: 10, stride: 5}
 training: {fraction: 0.005}
-rollouts: {temperatures: "800,1000", replicas: 4, ps: 10, stride: 20}
+rollouts: {temperatures: "800,1000", replicas: 4, ps: 60, stride: 20}
 """
 
 

@@ -10,13 +10,13 @@ import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.rotations import SphereGrid, edge_frames, rotated_harmonics, sphere_grid
 
 
@@ -97,12 +97,10 @@ class AlignedEdges:
             n_degrees: Degrees l from 0 on.
             max_order: Largest order |m| of what is known in the frames.
         """
-        counts = torch.bincount(graph.edge_index[0], minlength=graph.n_atoms)
-        first = functional.pad(counts.cumsum(0), (1, 0))
-        first_edge = first.tolist()
-        n_slots = max((end - start for start, end in pairwise(first_edge)), default=0)
-        places = torch.arange(graph.n_edges, device=first.device)
-        slots = graph.edge_index[0] * n_slots + places - first[graph.edge_index[0]]
+        receivers = graph.edge_index[0]
+        slots, n_slots = edge_slots(receivers, graph.n_atoms)
+        counts = torch.bincount(receivers, minlength=graph.n_atoms)
+        first_edge = functional.pad(counts.cumsum(0), (1, 0)).tolist()
         back = reversed_edges(graph)
 
         frames = edge_frames(graph.edge_vectors / graph.edge_lengths[:, None])
@@ -130,7 +128,7 @@ class AlignedEdges:
         """Atoms in pieces whose edges, `bytes_per_edge` each, stay in cache on a CPU."""
         limit = 8_000_000 if self.slots.device.type == "cpu" else 512_000_000
         n_atoms, n_slots = self.returns.shape[:2]
-        step = max(1, limit // (max(1, n_slots) * bytes_per_edge))
+        step = max(1, limit // (n_slots * bytes_per_edge))
         for start in range(0, n_atoms, step):
             stop = min(start + step, n_atoms)
             edges = slice(self.first_edge[start], self.first_edge[stop])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.rotations import orders_up_to, rotated_harmonics
 
 
@@ -55,9 +56,8 @@ class FramedEdges:
             n_degrees: Degrees l from 0 on.
             max_order: Largest |m| that is seen and told.
         """
-        counts = torch.bincount(edge_index[0], minlength=n_atoms)  # as of edge_index[1]
-        n_slots = int(counts.max())
-        receiving, sending = (_ranks(index, counts) + n_slots * index for index in edge_index)
+        receiving, n_slots = edge_slots(edge_index[0], n_atoms)
+        sending = _ranks(edge_index[1], n_atoms) + n_slots * edge_index[1]
 
         def spread(rows: Tensor, slots: Tensor) -> Tensor:
             return rows.new_zeros(n_atoms * n_slots, rows.shape[1]).index_copy_(0, slots, rows)
@@ -119,8 +119,9 @@ class FramedEdges:
         return torch.bmm(self.telling, messages.view(n_atoms, n_rows, n_channels))
 
 
-def _ranks(index: Tensor, counts: Tensor) -> Tensor:
-    """(n,) how many have the same index and come before; (n_atoms,) counts have it."""
+def _ranks(index: Tensor, n_atoms: int) -> Tensor:
+    """(n,) how many have the same index (n,), which is below n_atoms, and come before."""
+    counts = torch.bincount(index, minlength=n_atoms)
     order = torch.argsort(index, stable=True)
     first = (counts.cumsum(0) - counts)[index[order]]
     places = torch.arange(len(index), device=index.device)

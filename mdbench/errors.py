@@ -1,6 +1,6 @@
 """The one exception that is the user's to mend; anything else that is raised is a bug."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -55,3 +55,18 @@ def suggest(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = get_close_matches(word, names, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+
+
+def check_word(what: str, word: str, known: Collection[str]) -> None:
+    """Refuses a word that is not one of those known.
+
+    Args:
+        what: What the word stands for, as "readout".
+        word: As it was given.
+        known: All that it may be.
+
+    Raises:
+        InputError: Another word; with the nearest one.
+    """
+    if word not in known:
+        raise InputError(f"{what} {word!r}", remedy=suggest(word, known))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import check_word
 from mdbench.graph import AtomGraph, segment_sum
 
 _FORCES = ("direct", "gradient")
@@ -142,8 +142,7 @@ class DirectModel(EnergyModel):
 
     def __init__(self, *, forces: str, cutoff: float, max_neighbors: int, n_elements: int) -> None:
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
-        if forces not in _FORCES:
-            raise InputError(f"forces {forces!r}", remedy=suggest(forces, _FORCES))
+        check_word("forces", forces, _FORCES)
         self.conservative = forces == "gradient"
 
     @abstractmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.models.elements import N_ELEMENTS, element_bits
@@ -85,8 +85,7 @@ class Cgcnn(EnergyModel):
         max_neighbors: int = 500,
     ) -> None:
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=N_ELEMENTS)
-        if readout not in _READOUTS:
-            raise InputError(f"readout {readout!r}", remedy=suggest(readout, _READOUTS))
+        check_word("readout", readout, _READOUTS)
         self.pools_features = readout == "mean"
         self.envelope = None if envelope is None else envelope_of(envelope)
         self.register_buffer("element_bits", torch.as_tensor(element_bits(), dtype=torch.float32))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import check_word
 from mdbench.graph import AtomGraph, reversed_edges, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.envelopes import envelope as envelope_of
@@ -126,11 +126,8 @@ class DeeperGatgnn(EnergyModel):
         n_elements: int = 100,
     ) -> None:
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
-        if readout not in _READOUTS:
-            raise InputError(f"readout {readout!r}", remedy=suggest(readout, _READOUTS))
-        if edge_activation not in _ACTIVATIONS:
-            remedy = suggest(edge_activation, _ACTIVATIONS)
-            raise InputError(f"edge_activation {edge_activation!r}", remedy=remedy)
+        check_word("readout", readout, _READOUTS)
+        check_word("edge_activation", edge_activation, _ACTIVATIONS)
         self.pools_features = readout == "mean"
         self.envelope = None if envelope is None else envelope_of(envelope)
         self.bends = edge_activation == "leaky_relu"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import InputError, check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.envelopes import envelope as envelope_of
@@ -125,8 +125,7 @@ class Equiformer(EnergyModel):
         n_elements: int = 90,
     ) -> None:
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
-        if parity not in _PARITIES:
-            raise InputError(f"parity {parity!r}", remedy=suggest(parity, _PARITIES))
+        check_word("parity", parity, _PARITIES)
         if n_channels % n_heads or n_vectors % n_heads:
             raise InputError(
                 f"{n_heads} heads",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import InputError, check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.envelopes import envelope as envelope_of
@@ -110,8 +110,7 @@ class GnsTat(EnergyModel):
         n_elements: int = 100,
     ) -> None:
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
-        if readout not in _READOUTS:
-            raise InputError(f"readout {readout!r}", remedy=suggest(readout, _READOUTS))
+        check_word("readout", readout, _READOUTS)
         if n_channels % n_heads:
             raise InputError("n_heads", expected=f"a divisor of {n_channels}", found=n_heads)
         self.averages, self.vector_envelope = readout == "mean", vector_envelope

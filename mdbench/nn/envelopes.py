@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import check_word
 
 Envelope = Callable[[Tensor, float], Tensor]
 
@@ -54,6 +54,5 @@ def envelope(name: str) -> Envelope:
     Raises:
         InputError: Another name.
     """
-    if name not in _ENVELOPES:
-        raise InputError(f"envelope {name!r}", remedy=suggest(name, _ENVELOPES))
+    check_word("envelope", name, _ENVELOPES)
     return _ENVELOPES[name]

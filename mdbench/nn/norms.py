@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mdbench.errors import InputError, suggest
+from mdbench.errors import check_word
 from mdbench.graph import segment_sum
 
 _NORMS = ("fixed", "batch")
@@ -32,8 +32,7 @@ class RowNorm(nn.Module):
 
     def __init__(self, n_channels: int, norm: str) -> None:
         super().__init__()
-        if norm not in _NORMS:
-            raise InputError(f"norm {norm!r}", remedy=suggest(norm, _NORMS))
+        check_word("norm", norm, _NORMS)
         self.fixed = norm == "fixed"
         self.weight = nn.Parameter(torch.ones(n_channels))
         self.bias = nn.Parameter(torch.zeros(n_channels))

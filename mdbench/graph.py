@@ -34,6 +34,7 @@ class AtomGraph:
         edge_index: (2, n_edges) receiving atom i and sending atom j, sorted by i; each pair stands
             in both directions, and an atom may be the neighbor of its own images.
         cell_shifts: (n_edges, 3) whole lattice vectors S.
+        back: (n_edges,) for each edge i ← j the place of the edge j ← i along the same line.
         edge_vectors: (n_edges, 3) Å, x[j] + S @ cell − x[i].
     """
 
@@ -42,6 +43,7 @@ class AtomGraph:
     volumes: Tensor
     edge_index: Tensor
     cell_shifts: Tensor
+    back: Tensor
     edge_vectors: Tensor
 
     @property
@@ -64,6 +66,17 @@ class AtomGraph:
         """(n_edges,) Å."""
         lengths: Tensor = torch.linalg.vector_norm(self.edge_vectors, dim=1)
         return lengths
+
+    @cached_property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """(n_edges,) number of the pair of both directions; (n_pairs,) one edge of each pair."""
+        places = torch.arange(self.n_edges, device=self.back.device)
+        is_first, n_pairs = places < self.back, self.n_edges // 2
+        order = is_first.cumsum(0) - 1
+        # the second edges all go to a last place, which is dropped
+        first = places.new_zeros(n_pairs + 1)
+        first = first.index_copy(0, torch.where(is_first, order, n_pairs), places)[:n_pairs]
+        return torch.where(is_first, order, order[self.back]), first
 
     def with_vectors(self, edge_vectors: Tensor) -> AtomGraph:
         """The same graph with other (n_edges, 3) edge vectors in Å."""
@@ -111,8 +124,8 @@ def build_graph(
     lattices = torch.tensor(np.asarray(cells, dtype=np.float64)).reshape(-1, 3, 3)
     first = [0, len(numbers)] if first_atom is None else np.asarray(first_atom).tolist()
     edges = edge_list(x, lattices, torch.tensor(first), cutoff * (1.0 + _SAME_LENGTH))
-    graph = graph_of(numbers, x, lattices, torch.tensor(first), edges, cutoff, max_neighbors)
-    return graph.to("cpu", dtype)
+    listed = ListedEdges.of(numbers, lattices, torch.tensor(first), edges)
+    return listed.graph(x, cutoff, max_neighbors).to("cpu", dtype)
 
 
 def edge_list(positions: Tensor, cells: Tensor, first_atom: Tensor, cutoff: float) -> EdgeList:
@@ -145,65 +158,104 @@ def _compiled_neighbors() -> Any:
     return neighbors
 
 
-def graph_of(
-    atomic_numbers: Tensor,
-    positions: Tensor,
-    cells: Tensor,
-    first_atom: Tensor,
-    edges: EdgeList,
-    cutoff: float,
-    max_neighbors: int = 500,
-) -> AtomGraph:
-    """The graph of the edges of a list that are now closer than the cutoff, in float64.
+@dataclass(frozen=True, eq=False)
+class ListedEdges:
+    """A neighbor list, with all about its edges that does not change while atoms move.
 
-    It does not depend on how far the list reaches beyond that.
-
-    Args:
+    Attributes:
         atomic_numbers: (n_atoms,).
-        positions: (n_atoms, 3) Å, float64.
-        cells: (n_systems, 3, 3) Å, float64.
-        first_atom: (n_systems + 1,).
-        edges: Sorted, with at least all edges within the cutoff.
-        cutoff: Å.
-        max_neighbors: Most neighbors of an atom.
+        system_index: (n_atoms,).
+        volumes: (n_systems,) Å³.
+        edge_index: (2, n_edges) sorted, with at least all edges within a cutoff.
+        cell_shifts: (n_edges, 3).
+        back: (n_edges,) as in `AtomGraph`.
+        pairs: (n_edges,) as in `AtomGraph`.
+        signs: (n_edges, 1) −1 where the edge goes against its pair.
+        pair_index: (2, n_pairs) atoms of each pair, where it begins and where it ends.
+        pair_shifts: (n_pairs, 3) Å, from the image of the second atom in the cell to the one meant.
     """
-    sizes = first_atom.to(positions.device).diff()
-    system = torch.repeat_interleave(torch.arange(len(cells), device=positions.device), sizes)
-    i, j = edges.edge_index
-    # both directions of a pair are rounded alike, so both are within the cutoff or none
-    turned = _is_backward(edges)[:, None]
-    pair = torch.where(turned, edges.edge_index.flip(0).T, edges.edge_index.T)
-    shifts = torch.where(turned, -edges.cell_shifts, edges.cell_shifts).to(positions)
-    moved = torch.einsum("ek,ekm->em", shifts, cells[system[i]])
-    vectors = positions[pair[:, 1]] + moved - positions[pair[:, 0]]
-    vectors = torch.where(turned, -vectors, vectors)
-    squared = (vectors * vectors).sum(dim=1)
-    kept = (squared < cutoff * cutoff).nonzero()[:, 0]
-    near = nearest_edges(i[kept], j[kept], squared[kept].sqrt(), len(positions), max_neighbors)
-    kept = kept[near]
-    return AtomGraph(
-        atomic_numbers=atomic_numbers,
-        system_index=system,
-        volumes=torch.linalg.det(cells).abs(),
-        edge_index=edges.edge_index[:, kept],
-        cell_shifts=edges.cell_shifts[kept],
-        edge_vectors=vectors[kept],
-    )
 
+    atomic_numbers: Tensor
+    system_index: Tensor
+    volumes: Tensor
+    edge_index: Tensor
+    cell_shifts: Tensor
+    back: Tensor
+    pairs: Tensor
+    signs: Tensor
+    pair_index: Tensor
+    pair_shifts: Tensor
 
-def _is_backward(edges: EdgeList) -> Tensor:
-    """(n_edges,) whether the other direction of an edge's pair is the first one."""
-    i, j = edges.edge_index
-    a, b, c = edges.cell_shifts.unbind(dim=1)
-    below = (a < 0) | ((a == 0) & ((b < 0) | ((b == 0) & (c < 0))))
-    backward: Tensor = (i > j) | ((i == j) & below)
-    return backward
+    @classmethod
+    def of(
+        cls, atomic_numbers: Tensor, cells: Tensor, first_atom: Tensor, edges: EdgeList
+    ) -> ListedEdges:
+        """The edges of a list.
+
+        Args:
+            atomic_numbers: (n_atoms,).
+            cells: (n_systems, 3, 3) Å, float64.
+            first_atom: (n_systems + 1,).
+            edges: Sorted, in both directions.
+        """
+        index, shifts = edges.edge_index, edges.cell_shifts
+        sizes = first_atom.to(cells.device).diff()
+        system = torch.repeat_interleave(torch.arange(len(cells), device=cells.device), sizes)
+        back = reversed_edges(index, shifts, len(atomic_numbers))
+        places = torch.arange(len(back), device=back.device)
+        forward = places < back
+        order = forward.cumsum(0) - 1
+        first = forward.nonzero()[:, 0]
+        moved = torch.einsum("ek,ekm->em", shifts[first].to(cells), cells[system[index[0, first]]])
+        return cls(
+            atomic_numbers=atomic_numbers,
+            system_index=system,
+            volumes=torch.linalg.det(cells).abs(),
+            edge_index=index,
+            cell_shifts=shifts,
+            back=back,
+            pairs=torch.where(forward, order, order[back]),
+            signs=torch.where(forward, 1.0, -1.0).to(cells)[:, None],
+            pair_index=index[:, first],
+            pair_shifts=moved,
+        )
+
+    def graph(self, positions: Tensor, cutoff: float, max_neighbors: int = 500) -> AtomGraph:
+        """The graph of the edges that are now closer than the cutoff, in float64.
+
+        It does not depend on how far the list reaches beyond that.
+
+        Args:
+            positions: (n_atoms, 3) Å, float64.
+            cutoff: Å.
+            max_neighbors: Most neighbors of an atom.
+        """
+        i, j = self.pair_index
+        # once for both directions, so both are within the cutoff or none
+        pairs = positions.index_select(0, j) + self.pair_shifts - positions.index_select(0, i)
+        squared = (pairs * pairs).sum(dim=1)
+        kept = (squared < cutoff * cutoff).index_select(0, self.pairs).nonzero()[:, 0]
+        index, pair = self.edge_index[:, kept], self.pairs[kept]
+        near = nearest_edges(*index, squared[pair].sqrt(), len(positions), max_neighbors)
+        if near is not None:
+            kept, index, pair = kept[near], index[:, near], pair[near]
+        places = torch.zeros_like(self.pairs)
+        places[kept] = torch.arange(len(kept), device=kept.device)
+        return AtomGraph(
+            atomic_numbers=self.atomic_numbers,
+            system_index=self.system_index,
+            volumes=self.volumes,
+            edge_index=index,
+            cell_shifts=self.cell_shifts[kept],
+            back=places[self.back[kept]],
+            edge_vectors=pairs.index_select(0, pair) * self.signs[kept],
+        )
 
 
 def nearest_edges(
     receivers: Tensor, senders: Tensor, lengths: Tensor, n_atoms: int, max_neighbors: int
-) -> Tensor:
-    """(n_kept,) places of the edges that are left when atoms have too many neighbors.
+) -> Tensor | None:
+    """(n_kept,) places of the edges that are left where atoms have too many neighbors, else None.
 
     An edge stays if it is among the nearest of both its atoms, so both directions of a pair stay
     or go. A shell of equal distances that does not fit as a whole goes as a whole: neither the
@@ -219,7 +271,7 @@ def nearest_edges(
     counts = torch.bincount(receivers, minlength=n_atoms)
     crowded = counts > max_neighbors
     if not bool(crowded.any()):
-        return torch.arange(len(lengths), device=lengths.device)
+        return None
     order = torch.argsort(lengths, stable=True)
     order = order[torch.argsort(receivers[order], stable=True)]
     first = counts.cumsum(0) - counts
@@ -231,32 +283,44 @@ def nearest_edges(
 
 def join_graphs(graphs: Sequence[AtomGraph]) -> AtomGraph:
     """One graph of all systems of some graphs, in their order."""
-    n_atoms = np.cumsum([0, *(graph.n_atoms for graph in graphs)]).tolist()
-    n_systems = np.cumsum([0, *(graph.n_systems for graph in graphs)]).tolist()
+    n_atoms, n_systems, n_edges = (
+        np.cumsum([0, *(getattr(graph, name) for graph in graphs)]).tolist()
+        for name in ("n_atoms", "n_systems", "n_edges")
+    )
+
+    def joined(name: str, offsets: Sequence[int], dim: int = 0) -> Tensor:
+        parts = [getattr(g, name) + n for g, n in zip(graphs, offsets, strict=False)]
+        return torch.cat(parts, dim)
+
     return AtomGraph(
         atomic_numbers=torch.cat([graph.atomic_numbers for graph in graphs]),
-        system_index=torch.cat(
-            [g.system_index + n for g, n in zip(graphs, n_systems, strict=False)]
-        ),
+        system_index=joined("system_index", n_systems),
         volumes=torch.cat([graph.volumes for graph in graphs]),
-        edge_index=torch.cat([g.edge_index + n for g, n in zip(graphs, n_atoms, strict=False)], 1),
+        edge_index=joined("edge_index", n_atoms, 1),
         cell_shifts=torch.cat([graph.cell_shifts for graph in graphs]),
+        back=joined("back", n_edges),
         edge_vectors=torch.cat([graph.edge_vectors for graph in graphs]),
     )
 
 
-def reversed_edges(graph: AtomGraph) -> Tensor:
-    """(n_edges,) for each edge i ← j the place of the edge j ← i along the same line."""
-    i, j = graph.edge_index
-    if not graph.n_edges:
-        return graph.edge_index[0]
-    shifts = graph.cell_shifts.long()
+def reversed_edges(edge_index: Tensor, cell_shifts: Tensor, n_atoms: int) -> Tensor:
+    """(n_edges,) for each edge i ← j the place of the edge j ← i along the same line.
+
+    Args:
+        edge_index: (2, n_edges) in both directions.
+        cell_shifts: (n_edges, 3).
+        n_atoms: Number of atoms.
+    """
+    i, j = edge_index
+    if not len(i):
+        return i
+    shifts = cell_shifts.long()
     most = int(shifts.abs().max())
     digits = 2 * most + 1
 
     def key(a: Tensor, b: Tensor, s: Tensor) -> Tensor:
         image: Tensor = ((s[:, 0] + most) * digits + s[:, 1] + most) * digits + s[:, 2] + most
-        pair: Tensor = (a * graph.n_atoms + b) * digits**3
+        pair: Tensor = (a * n_atoms + b) * digits**3
         return pair + image
 
     keys, order = torch.sort(key(i, j, shifts))

@@ -11,12 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench import graph as graphs
 from mdbench.graph import (
+    ListedEdges,
     build_graph,
     edge_list,
-    graph_of,
     join_graphs,
     nearest_edges,
-    reversed_edges,
     segment_sum,
 )
 
@@ -71,7 +70,7 @@ def rows(graph):
 
 
 def assert_same_graph(one, other):
-    for name in ("atomic_numbers", "system_index", "volumes", "edge_index", "cell_shifts"):
+    for name in ("atomic_numbers", "system_index", "volumes", "edge_index", "cell_shifts", "back"):
         assert torch.equal(getattr(one, name), getattr(other, name)), name
     assert_allclose(one.edge_vectors, other.edge_vectors, rtol=1e-13, atol=0)
 
@@ -136,8 +135,8 @@ def test_a_list_with_a_skin_makes_the_same_graph(seed, skin):
     after = before + rng.uniform(-1.0, 1.0, before.shape) * skin / (2.0 * np.sqrt(3.0))
     z, x, old, lattice = (torch.as_tensor(a) for a in (numbers, after, before, cell[None]))
     first = torch.tensor([0, len(numbers)])
-    edges = edge_list(old, lattice, first, 4.0 + skin)
-    assert_same_graph(graph_of(z, x, lattice, first, edges, 4.0), exact(numbers, after, cell, 4.0))
+    listed = ListedEdges.of(z, lattice, first, edge_list(old, lattice, first, 4.0 + skin))
+    assert_same_graph(listed.graph(x, 4.0), exact(numbers, after, cell, 4.0))
 
 
 @given(SEEDS, st.sampled_from([1, 2, 5, 12]))
@@ -176,7 +175,7 @@ def test_shells_stay_or_go_as_a_whole(most, kept):
 def test_nothing_is_cut_where_there_is_room():
     lengths = torch.tensor([1.0, 2.0, 1.0, 2.0], dtype=torch.float64)
     i, j = torch.tensor([0, 0, 1, 2]), torch.tensor([1, 2, 0, 0])
-    assert_array_equal(nearest_edges(i, j, lengths, 3, 2), [0, 1, 2, 3])
+    assert nearest_edges(i, j, lengths, 3, 2) is None
     assert_array_equal(nearest_edges(i, j, lengths, 3, 1), [0, 2])
 
 
@@ -185,7 +184,7 @@ def test_nothing_is_cut_where_there_is_room():
 def test_reversed_edges_lead_back(seed, most):
     numbers, positions, cells, first = batch(random_system(seed), random_system(seed + 1))
     graph = exact(numbers, positions, cells, 5.0, first, most)
-    back = reversed_edges(graph)
+    back = graph.back
     assert_array_equal(back[back], np.arange(graph.n_edges))
     assert torch.equal(graph.edge_index[:, back], graph.edge_index.flip(0))
     assert torch.equal(graph.cell_shifts[back], -graph.cell_shifts)
@@ -195,7 +194,7 @@ def test_reversed_edges_lead_back(seed, most):
 def test_a_graph_without_edges_has_none_to_reverse():
     graph = exact(np.array([3]), np.zeros((1, 3)), 20.0 * np.eye(3), 5.0)
     assert graph.n_edges == 0
-    assert len(reversed_edges(graph)) == 0
+    assert len(graph.back) == 0
 
 
 def test_a_pair_at_the_cutoff_is_there_both_ways_or_not_at_all():
@@ -230,6 +229,7 @@ def test_a_gpu_makes_the_same_graph():
     numbers, positions, cells, first = batch(random_system(6), random_system(7, 300, 16.0))
     expected = exact(numbers, positions, cells, 5.0, first)
     on_gpu = [torch.as_tensor(a).cuda() for a in (numbers, positions, cells)]
-    edges = edge_list(on_gpu[1], on_gpu[2], torch.tensor(first), 5.0)
-    found = graph_of(*on_gpu, torch.tensor(first), edges, 5.0)
+    z, x, lattices = on_gpu
+    edges = edge_list(x, lattices, torch.tensor(first), 5.0)
+    found = ListedEdges.of(z, lattices, torch.tensor(first), edges).graph(x, 5.0)
     assert_same_graph(found.to("cpu", torch.float64), expected)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mdbench.errors import check_word
-from mdbench.graph import AtomGraph, reversed_edges, segment_sum
+from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import linear
@@ -169,8 +169,7 @@ class DeeperGatgnn(EnergyModel):
         return segment_sum(energies, graph.system_index, graph.n_systems)
 
     def _pairs(self, graph: AtomGraph) -> Pairs:
-        places = torch.arange(graph.n_edges, device=graph.edge_index.device)
-        first = (places < reversed_edges(graph)).nonzero()[:, 0]
+        _, first = graph.pairs
         i, j = graph.edge_index[:, first]
         lengths = graph.edge_lengths.index_select(0, first)
         features = self.to_features(self.basis(lengths))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdbench.errors import InputError
-from mdbench.graph import AtomGraph, edge_list, graph_of
+from mdbench.graph import ListedEdges, edge_list
 from mdbench.models.base import EnergyModel
-from mdbench.neighbors_torch import EdgeList, moved_too_far
+from mdbench.neighbors_torch import moved_too_far
 from mdbench.potentials.base import Systems
 
 #: Directed edges that are computed at once: more leave the cache of a CPU, and fill a GPU.
@@ -180,21 +180,15 @@ class ModelEvaluator:
         x, cells = x[part.atoms], self._cells[part.index]
         cutoff = self._model.cutoff
         if part.edges is None or bool(moved_too_far(x, part.reference, self._skin)):
-            part.edges = edge_list(x, cells, part.first_atom, cutoff + self._skin)
+            found = edge_list(x, cells, part.first_atom, cutoff + self._skin)
+            numbers = self._numbers[part.atoms]
+            part.edges = ListedEdges.of(numbers, cells, part.first_atom, found)
             part.reference = x
-        graph: AtomGraph = graph_of(
-            self._numbers[part.atoms],
-            x,
-            cells,
-            part.first_atom,
-            part.edges,
-            cutoff,
-            self._model.max_neighbors,
-        )
-        found = self._model.predict(graph.to(x.device, self._model.dtype))
-        self._energies[part.index] = found.energies.to(self._energies)
-        self._forces[part.atoms] = found.forces.to(self._forces)
-        self._virials[part.index] = found.virials.to(self._virials)
+        graph = part.edges.graph(x, cutoff, self._model.max_neighbors)
+        made = self._model.predict(graph.to(x.device, self._model.dtype))
+        self._energies[part.index] = made.energies.to(self._energies)
+        self._forces[part.atoms] = made.forces.to(self._forces)
+        self._virials[part.index] = made.virials.to(self._virials)
 
 
 class _Part:
@@ -203,7 +197,7 @@ class _Part:
     def __init__(self, systems: range) -> None:
         self.systems = systems
         self.chosen: list[int] = []
-        self.edges: EdgeList | None = None
+        self.edges: ListedEdges | None = None
         self.reference: Tensor
         self.index: Tensor
         self.atoms: Tensor

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.graph import AtomGraph
 from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.rotations import SphereGrid, edge_frames, rotated_harmonics, sphere_grid
 
@@ -101,7 +101,7 @@ class AlignedEdges:
         slots, n_slots = edge_slots(receivers, graph.n_atoms)
         counts = torch.bincount(receivers, minlength=graph.n_atoms)
         first_edge = functional.pad(counts.cumsum(0), (1, 0)).tolist()
-        back = reversed_edges(graph)
+        back = graph.back
 
         frames = edge_frames(graph.edge_vectors / graph.edge_lengths[:, None])
         wigner = rotated_harmonics(frames, n_degrees, max_order)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.graph import AtomGraph
 from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.spherical import spherical_harmonics
 
@@ -63,7 +63,7 @@ class AngularBasis:
             radial=_padded(radial, slots, n_rows).unbind(dim=1),
             radial_back=(radial * signs[:, None]).flatten(1),
             slots=slots,
-            back=reversed_edges(graph),
+            back=graph.back,
         )
 
     def sums(self, values: Tensor, weights: Tensor) -> Tensor:

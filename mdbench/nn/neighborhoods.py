@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.graph import AtomGraph
 
 
 def edge_slots(receivers: Tensor, n_atoms: int) -> tuple[Tensor, int]:
@@ -52,15 +52,8 @@ class Neighborhoods:
         receivers, senders = graph.edge_index
         slots, n_slots = edge_slots(receivers, graph.n_atoms)
         shape = graph.n_atoms, n_slots
-        places = torch.arange(graph.n_edges, device=receivers.device)
-        back, n_pairs = reversed_edges(graph), graph.n_edges // 2
-        is_first = places < back
-        order = is_first.cumsum(0) - 1
-        pairs = torch.where(is_first, order, order[back])
-        # the second edges all go to a last place, which is dropped
-        first = places.new_zeros(n_pairs + 1)
-        first = first.index_copy(0, torch.where(is_first, order, n_pairs), places)[:n_pairs]
-        none = places.new_zeros(shape[0] * shape[1])
+        pairs, first = graph.pairs
+        none = slots.new_zeros(shape[0] * shape[1])
         return cls(
             shape=shape,
             slots=slots,

@@ -77,16 +77,18 @@ class _Edges(NamedTuple):
     Attributes:
         edge_index: (2, n_edges) int32.
         cell_shifts: (n_edges, 3) int8 where that is enough.
+        back: (n_edges,) int32, as in `AtomGraph`.
         closest: (n_pairs,) Å.
     """
 
     edge_index: NDArray[np.int32]
     cell_shifts: NDArray[np.signedinteger[Any]]
+    back: NDArray[np.int32]
     closest: FloatArray
 
     @property
     def n_bytes(self) -> int:
-        return self.edge_index.nbytes + self.cell_shifts.nbytes + self.closest.nbytes
+        return sum(array.nbytes for array in self)
 
 
 class FrameSet:
@@ -181,6 +183,7 @@ class FrameSet:
         made = _Edges(
             edge_index=index.astype(np.int32),
             cell_shifts=shifts.astype(np.int8 if small else np.int64),
+            back=graph.back.numpy().astype(np.int32),
             closest=self._closest(sample.atomic_numbers, graph),
         )
         if made.n_bytes <= self._room:
@@ -208,6 +211,7 @@ def _graph(sample: Samples, frame: int, edges: _Edges) -> AtomGraph:
         volumes=torch.tensor([abs(np.linalg.det(cell))]),
         edge_index=torch.from_numpy(edges.edge_index.astype(np.int64)),
         cell_shifts=torch.from_numpy(edges.cell_shifts),
+        back=torch.from_numpy(edges.back.astype(np.int64)),
         edge_vectors=torch.from_numpy(x[j] + edges.cell_shifts @ cell - x[i]),
     )
 

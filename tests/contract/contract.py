@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mdbench.errors import InputError
-from mdbench.graph import AtomGraph, reversed_edges
+from mdbench.graph import AtomGraph
 from mdbench.models.force_field import ModelForceField
 from mdbench.potentials.base import Systems
 from tests.contract.systems import (
@@ -204,7 +204,7 @@ def few_neighbors(model):
         assert edges.n_edges == 8 * {10: 6, 20: 18}[model.max_neighbors]
         crowded = graph(model, random_system(28))
         assert torch.bincount(crowded.edge_index[0]).max() <= model.max_neighbors
-        back = reversed_edges(crowded)
+        back = crowded.back
         assert_near(crowded.edge_vectors[back], -crowded.edge_vectors, accuracy(model))
         permutation(model)
         periodic_wrap(model)
@@ -302,7 +302,7 @@ def smooth_at_the_cutoff(model):
 
 
 def pair_edges(inputs, edge):
-    return torch.tensor([edge, int(reversed_edges(inputs)[edge])])
+    return torch.tensor([edge, int(inputs.back[edge])])
 
 
 def with_length(inputs, edge, length):
@@ -317,12 +317,14 @@ def without_pair(inputs, edge):
     """The graph without both edges of a pair."""
     kept = torch.ones(inputs.n_edges, dtype=torch.bool)
     kept[pair_edges(inputs, edge)] = False
+    places = kept.cumsum(0) - 1
     return AtomGraph(
         atomic_numbers=inputs.atomic_numbers,
         system_index=inputs.system_index,
         volumes=inputs.volumes,
         edge_index=inputs.edge_index[:, kept],
         cell_shifts=inputs.cell_shifts[kept],
+        back=places[inputs.back[kept]],
         edge_vectors=inputs.edge_vectors[kept],
     )
 

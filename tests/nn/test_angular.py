@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from mdbench.graph import AtomGraph, build_graph, join_graphs, reversed_edges
+from mdbench.graph import AtomGraph, build_graph, join_graphs
 from mdbench.nn.angular import AngularBasis
 
 N_DEGREES, N_BASIS, N_CHANNELS, N_MIXED = 4, 2, 3, 5
@@ -115,7 +115,7 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
 
 def turning(graph: AtomGraph, slope: torch.Tensor) -> torch.Tensor:
     """What a slope by directions says of lines that turn: one direction is minus the other."""
-    whole = slope - slope[reversed_edges(graph)]
+    whole = slope - slope[graph.back]
     normal = unit(graph)
     return whole - (whole * normal).sum(dim=1, keepdim=True) * normal
 

@@ -236,7 +236,8 @@ class ListedEdges:
         squared = (pairs * pairs).sum(dim=1)
         kept = (squared < cutoff * cutoff).index_select(0, self.pairs).nonzero()[:, 0]
         index, pair = self.edge_index[:, kept], self.pairs[kept]
-        near = nearest_edges(*index, squared[pair].sqrt(), len(positions), max_neighbors)
+        lengths = squared[pair].sqrt()
+        near = nearest_edges(index[0], index[1], lengths, len(positions), max_neighbors)
         if near is not None:
             kept, index, pair = kept[near], index[:, near], pair[near]
         places = torch.zeros_like(self.pairs)
@@ -278,7 +279,8 @@ def nearest_edges(
     limits = lengths.new_full((n_atoms,), torch.inf)
     beyond = lengths[order[first[crowded] + max_neighbors]]
     limits[crowded] = beyond * (1.0 - _SAME_LENGTH)
-    return (lengths < torch.minimum(limits[receivers], limits[senders])).nonzero()[:, 0]
+    near: Tensor = (lengths < torch.minimum(limits[receivers], limits[senders])).nonzero()[:, 0]
+    return near
 
 
 def join_graphs(graphs: Sequence[AtomGraph]) -> AtomGraph:
@@ -311,7 +313,7 @@ def reversed_edges(edge_index: Tensor, cell_shifts: Tensor, n_atoms: int) -> Ten
         cell_shifts: (n_edges, 3).
         n_atoms: Number of atoms.
     """
-    i, j = edge_index
+    i, j = edge_index.unbind()
     if not len(i):
         return i
     shifts = cell_shifts.long()

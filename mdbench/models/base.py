@@ -92,6 +92,12 @@ class EnergyModel(nn.Module, ABC):
     def forward(self, graph: AtomGraph) -> Tensor:
         """(n_systems,) energies in units of the scale, without shifts."""
 
+    def tabulate(self) -> None:
+        """Makes tables of radial functions, where that pays: for inference on a CPU.
+
+        Afterwards their weights are gone, and energies have only first derivatives.
+        """
+
     def predict(self, graph: AtomGraph, *, create_graph: bool = False) -> Prediction:
         """Energies, forces and virials.
 

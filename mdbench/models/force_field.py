@@ -49,6 +49,8 @@ class ModelForceField:
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
+        if self.device.type == "cpu" and model.dtype == torch.float32:
+            self.model.tabulate()
         self.label = label
         self.closest: Mapping[str, float] = dict(closest or {})
         self.elements = elements

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
+from mdbench.nn.edge_form import EdgeRows
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import ShiftedSoftplus, linear
 from mdbench.nn.radial import GaussianBasis
+from mdbench.nn.tables import RadialTable
 
 
 class SchNet(EnergyModel):
@@ -21,9 +23,9 @@ class SchNet(EnergyModel):
     | symbol | variable |
     |---|---|
     | x_i | atoms (n_atoms, n_channels) |
-    | e_k(r_ij) | radial (n_edges, n_basis) |
-    | W(r_ij) | filters (n_edges, n_filters) |
-    | f_cut | envelope (n_edges, 1) |
+    | e_k(r_ij) | radial (n_pairs, n_basis) |
+    | W(r_ij) | self.filters(radial) (n_pairs, n_filters) |
+    | f_cut | weights (n_edges, 1, 1) |
 
     It departs from the paper in the cutoff: a polynomial whose second derivative is continuous,
     for the cosine that jumps in it; `envelope="cosine"` is the one of other implementations.
@@ -64,7 +66,7 @@ class SchNet(EnergyModel):
         super().__init__(cutoff=cutoff, max_neighbors=max_neighbors, n_elements=n_elements)
         self.envelope = envelope_of(envelope)
         self.embedding = nn.Embedding(n_elements, n_channels)
-        self.basis = GaussianBasis(cutoff, n_basis)
+        self.basis: nn.Module = GaussianBasis(cutoff, n_basis)
         self.interactions = nn.ModuleList(
             Interaction(n_channels, n_filters, n_basis) for _ in range(n_layers)
         )
@@ -74,13 +76,24 @@ class SchNet(EnergyModel):
 
     def forward(self, graph: AtomGraph) -> Tensor:
         """(n_systems,) sums of the atoms' energies, in units of the scale."""
-        radial = self.basis(graph.edge_lengths)
-        envelope = self.envelope(graph.edge_lengths, self.cutoff)[:, None]
+        edges = EdgeRows.of_pairs(graph)
+        lengths = torch.index_select(graph.edge_lengths, 0, edges.first)
+        radial = self.basis(lengths)
+        envelope = self.envelope(lengths, self.cutoff)
+        weights = torch.index_select(envelope, 0, edges.rows)[:, None, None]
         atoms = self.embedding(graph.atomic_numbers)
         for interaction in self.interactions:
-            atoms = atoms + interaction(atoms, radial, envelope, graph)
+            atoms = atoms + interaction(atoms, radial, weights, edges)
         energies = self.readout(atoms)[:, 0]
         return segment_sum(energies, graph.system_index, graph.n_systems)
+
+    def tabulate(self) -> None:
+        """Makes tables of the filters, which depend on the distance alone."""
+        for interaction in self.interactions:
+            assert isinstance(interaction, Interaction)
+            filters = nn.Sequential(self.basis, interaction.filters)
+            interaction.filters = RadialTable(filters, self.cutoff, self.dtype)
+        self.basis = nn.Identity()  # tables take distances
 
 
 class Interaction(nn.Module):
@@ -88,7 +101,7 @@ class Interaction(nn.Module):
 
     def __init__(self, n_channels: int, n_filters: int, n_basis: int) -> None:
         super().__init__()
-        self.filters = nn.Sequential(
+        self.filters: nn.Module = nn.Sequential(
             linear(n_basis, n_filters), ShiftedSoftplus(), linear(n_filters, n_filters)
         )
         self.to_filters = linear(n_channels, n_filters, bias=False)
@@ -96,10 +109,16 @@ class Interaction(nn.Module):
             linear(n_filters, n_channels), ShiftedSoftplus(), linear(n_channels, n_channels)
         )
 
-    def forward(self, atoms: Tensor, radial: Tensor, envelope: Tensor, graph: AtomGraph) -> Tensor:
-        """(n_atoms, n_channels)."""
-        receivers, senders = graph.edge_index
-        filters = self.filters(radial) * envelope
-        messages = torch.index_select(self.to_filters(atoms), 0, senders) * filters
-        change: Tensor = self.to_channels(segment_sum(messages, receivers, graph.n_atoms))
+    def forward(self, atoms: Tensor, radial: Tensor, weights: Tensor, edges: EdgeRows) -> Tensor:
+        """(n_atoms, n_channels).
+
+        Args:
+            atoms: (n_atoms, n_channels).
+            radial: (n_pairs, n_basis).
+            weights: (n_edges, 1, 1) f_cut.
+            edges: With rows of pairs.
+        """
+        sent = self.to_filters(atoms)[:, None]
+        heard = edges.heard(sent, self.filters(radial), weights)[:, 0]
+        change: Tensor = self.to_channels(heard)
         return change

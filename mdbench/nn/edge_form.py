@@ -141,7 +141,9 @@ class _Derivative(torch.autograd.Function):
 
 def _by_head(factor: Tensor, n_heads: int, place: int) -> Tensor:
     """A view of a factor in which heads have a dimension of their own."""
-    return factor if place == _WEIGHTS else factor.view(*factor.shape[:-1], n_heads, -1)
+    if place == _WEIGHTS:
+        return factor
+    return factor.view(*factor.shape[:-1], n_heads, factor.shape[-1] // n_heads)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ is or which image of an atom is stored. One derivative by them gives forces and 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,9 +79,24 @@ class AtomGraph:
         first = first.index_copy(0, torch.where(is_first, order, n_pairs), places)[:n_pairs]
         return torch.where(is_first, order, order[self.back]), first
 
+    @cached_property
+    def slots(self) -> tuple[Tensor, int]:
+        """(n_edges,) slots of edges, each atom having n_slots in a row; and n_slots.
+
+        That is the largest number of edges of an atom, but one where there are none.
+        """
+        receivers = self.edge_index[0]
+        counts = torch.bincount(receivers, minlength=self.n_atoms)
+        n_slots = max(1, int(counts.max()))
+        places = torch.arange(self.n_edges, device=receivers.device)
+        return receivers * n_slots + places - (counts.cumsum(0) - counts)[receivers], n_slots
+
     def with_vectors(self, edge_vectors: Tensor) -> AtomGraph:
-        """The same graph with other (n_edges, 3) edge vectors in Å."""
-        return dataclasses.replace(self, edge_vectors=edge_vectors)
+        """The same graph with other (n_edges, 3) edge vectors in Å: all else is known as before."""
+        made = copy.copy(self)
+        made.__dict__["edge_vectors"] = edge_vectors
+        made.__dict__.pop("edge_lengths", None)
+        return made
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> AtomGraph:
         """On a device, with vectors and volumes of a precision."""
@@ -220,6 +236,27 @@ class ListedEdges:
             pair_shifts=moved,
         )
 
+    def whole(self, dtype: torch.dtype) -> AtomGraph:
+        """The graph of all edges of the list, in a precision, at positions yet to be given."""
+        return AtomGraph(
+            atomic_numbers=self.atomic_numbers,
+            system_index=self.system_index,
+            volumes=self.volumes.to(dtype),
+            edge_index=self.edge_index,
+            cell_shifts=self.cell_shifts,
+            back=self.back,
+            edge_vectors=self.volumes.new_zeros(len(self.back), 3, dtype=dtype),
+        )
+
+    def edge_vectors(self, positions: Tensor) -> Tensor:
+        """(n_edges, 3) Å of all edges of the list, of (n_atoms, 3) positions in Å."""
+        return self._pair_vectors(positions).index_select(0, self.pairs) * self.signs
+
+    def _pair_vectors(self, positions: Tensor) -> Tensor:
+        """(n_pairs, 3) Å: once for both directions, so both are within a cutoff or none."""
+        i, j = self.pair_index
+        return positions.index_select(0, j) + self.pair_shifts - positions.index_select(0, i)
+
     def graph(self, positions: Tensor, cutoff: float, max_neighbors: int = 500) -> AtomGraph:
         """The graph of the edges that are now closer than the cutoff, in float64.
 
@@ -230,9 +267,7 @@ class ListedEdges:
             cutoff: Å.
             max_neighbors: Most neighbors of an atom.
         """
-        i, j = self.pair_index
-        # once for both directions, so both are within the cutoff or none
-        pairs = positions.index_select(0, j) + self.pair_shifts - positions.index_select(0, i)
+        pairs = self._pair_vectors(positions)
         squared = (pairs * pairs).sum(dim=1)
         kept = (squared < cutoff * cutoff).index_select(0, self.pairs).nonzero()[:, 0]
         index, pair = self.edge_index[:, kept], self.pairs[kept]

@@ -51,6 +51,8 @@ class EnergyModel(nn.Module, ABC):
     symmetry: ClassVar[str] = "E(3)"
     #: Whether forces are derivatives of the energy.
     conservative: bool = True
+    #: Whether edges beyond the cutoff have no effect, so that graphs may have some.
+    ends_at_cutoff: bool = True
     #: Relative deviations that checks of the audit may find, where they are not those of rounding.
     tolerances: ClassVar[Mapping[str, float]] = {}
     #: The paper that the architecture is from.

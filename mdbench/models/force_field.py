@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mdbench.errors import InputError
-from mdbench.graph import ListedEdges, edge_list
+from mdbench.graph import AtomGraph, ListedEdges, edge_list
 from mdbench.models.base import EnergyModel
 from mdbench.neighbors_torch import moved_too_far
 from mdbench.potentials.base import Systems
@@ -34,6 +34,8 @@ class ModelForceField:
         device: Where to compute.
         skin: By how much neighbor lists reach beyond the cutoff, Å: costs time, changes nothing.
         max_edges: Directed edges that are computed at once.
+        whole_lists: Compute edges of the list that are beyond the cutoff, too, where models take
+            them to zero: by default on a GPU, which then need not be waited for.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ModelForceField:
         device: torch.device | str = "cpu",
         skin: float = 1.0,
         max_edges: int | None = None,
+        whole_lists: bool | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.model = model.to(self.device).eval().requires_grad_(False)
@@ -55,7 +58,9 @@ class ModelForceField:
         self.closest: Mapping[str, float] = dict(closest or {})
         self.elements = elements
         self.skin = skin
-        self.max_edges = max_edges or (CPU_EDGES if self.device.type == "cpu" else GPU_EDGES)
+        on_cpu = self.device.type == "cpu"
+        self.max_edges = max_edges or (CPU_EDGES if on_cpu else GPU_EDGES)
+        self.whole_lists = not on_cpu if whole_lists is None else whole_lists
 
     @property
     def dtype(self) -> torch.dtype:
@@ -69,7 +74,7 @@ class ModelForceField:
             InputError: An element that the model does not know, or a cell without volume.
         """
         check_elements(systems.atomic_numbers, self.model, self.elements, self.label)
-        return ModelEvaluator(systems, self.model, self.device, self.skin, self.max_edges)
+        return ModelEvaluator(systems, self)
 
 
 def check_elements(
@@ -117,16 +122,10 @@ class ModelEvaluator:
     not on where neighbor lists were built; in another batch they agree to rounding.
     """
 
-    def __init__(
-        self,
-        systems: Systems,
-        model: EnergyModel,
-        device: torch.device,
-        skin: float,
-        max_edges: int,
-    ) -> None:
+    def __init__(self, systems: Systems, force_field: ModelForceField) -> None:
         first = np.asarray(systems.first_atom, dtype=np.int64)
-        self._model, self._skin = model, skin
+        self._model, self._skin = force_field.model, force_field.skin
+        device = force_field.device
         self._numbers = torch.tensor(systems.atomic_numbers, device=device)
         self._cells = torch.tensor(systems.cells, dtype=torch.float64, device=device)
         self._first_atom = torch.tensor(first)
@@ -139,8 +138,12 @@ class ModelEvaluator:
         self.energies: Any = self._energies.numpy() if on_cpu else self._energies
         self.forces: Any = self._forces.numpy() if on_cpu else self._forces
         self.virials: Any = self._virials.numpy() if on_cpu else self._virials
-        edges = expected_edges(systems, model.cutoff)
-        self._parts = [_Part(range(*part)) for part in _parts(edges, max_edges)]
+        edges = expected_edges(systems, self._model.cutoff)
+        self._parts = [_Part(range(*part)) for part in _parts(edges, force_field.max_edges)]
+        # atoms with too many neighbors would have to be looked for, and faults of cutoffs kept
+        self._whole = force_field.whole_lists and self._model.ends_at_cutoff
+        self._reference: Tensor | None = None
+        self._usable: list[bool] = []
 
     def evaluate(self, positions: Any, active: Any) -> None:
         """Computes energies, forces and virials in place.
@@ -158,10 +161,10 @@ class ModelEvaluator:
         finite = torch.ones_like(on).index_put(
             (self._owner[~x.isfinite().all(dim=1)],), on.new_zeros(())
         )
-        usable = (on & finite).tolist()
+        self._look_at_lists(x, on & finite)
         for part in self._parts:
-            if chosen := [s for s in part.systems if usable[s]]:
-                self._compute(part, chosen, x)
+            if chosen := [s for s in part.systems if self._usable[s]]:
+                self._compute(part, chosen, x, on)
         lost = on & ~finite
         self._energies.masked_fill_(lost, torch.nan)
         self._forces.masked_fill_(lost[self._owner, None], torch.nan)
@@ -174,40 +177,71 @@ class ModelEvaluator:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Does nothing."""
 
-    def _compute(self, part: _Part, chosen: list[int], x: Tensor) -> None:
+    def _look_at_lists(self, x: Tensor, usable: Tensor) -> None:
+        """Takes note of which systems are computed, and of lists that atoms have left.
+
+        With whole lists, that is when lists are made anew, and one flag is all that is waited for.
+        """
+        if not self._whole:
+            self._usable = usable.tolist()
+        elif self._reference is None or bool(moved_too_far(x, self._reference, self._skin)):
+            self._usable, self._reference = usable.tolist(), x.clone()
+            for part in self._parts:
+                part.edges = None
+
+    def _compute(self, part: _Part, chosen: list[int], x: Tensor, on: Tensor) -> None:
         """Puts the results of some systems of a part in place."""
         if part.chosen != chosen:
             part.choose(chosen, self._first_atom, x.device)
-            part.edges = None
-        x, cells = x[part.atoms], self._cells[part.index]
-        cutoff = self._model.cutoff
-        if part.edges is None or bool(moved_too_far(x, part.reference, self._skin)):
-            found = edge_list(x, cells, part.first_atom, cutoff + self._skin)
-            numbers = self._numbers[part.atoms]
-            part.edges = ListedEdges.of(numbers, cells, part.first_atom, found)
-            part.reference = x
-        graph = part.edges.graph(x, cutoff, self._model.max_neighbors)
-        made = self._model.predict(graph.to(x.device, self._model.dtype))
-        self._energies[part.index] = made.energies.to(self._energies)
-        self._forces[part.atoms] = made.forces.to(self._forces)
-        self._virials[part.index] = made.virials.to(self._virials)
+        x, model = x[part.atoms], self._model
+        if part.edges is None or (
+            not self._whole and bool(moved_too_far(x, part.reference, self._skin))
+        ):
+            self._make_list(part, x)
+        assert part.edges is not None
+        if part.whole is None:
+            graph = part.edges.graph(x, model.cutoff, model.max_neighbors)
+            found = model.predict(graph.to(x.device, model.dtype))
+        else:
+            vectors = part.edges.edge_vectors(x).to(model.dtype)
+            found = model.predict(part.whole.with_vectors(vectors))
+        # with whole lists, there may be systems that were switched off since they were made
+        kept = on[part.index], on[self._owner[part.atoms], None], on[part.index, None, None]
+        places = part.index, part.atoms, part.index
+        results = self._energies, self._forces, self._virials
+        for made, result, place, now in zip(found, results, places, kept, strict=True):
+            result[place] = torch.where(now, made.to(result), result[place])
+
+    def _make_list(self, part: _Part, x: Tensor) -> None:
+        """Makes the neighbor list of a part anew, with its (n_atoms, 3) positions in Å."""
+        cells, numbers = self._cells[part.index], self._numbers[part.atoms]
+        found = edge_list(x, cells, part.first_atom, self._model.cutoff + self._skin)
+        part.edges = ListedEdges.of(numbers, cells, part.first_atom, found)
+        part.reference, part.whole = x, None
+        if self._whole:
+            whole = part.edges.whole(self._model.dtype)
+            part.whole = whole if whole.slots[1] <= self._model.max_neighbors else None
 
 
 class _Part:
-    """Systems that are computed at once, and the neighbor list of those that go on."""
+    """Systems that are computed at once, and the neighbor list of those that go on.
+
+    With whole lists, also the graph of all edges of the list.
+    """
 
     def __init__(self, systems: range) -> None:
         self.systems = systems
         self.chosen: list[int] = []
         self.edges: ListedEdges | None = None
+        self.whole: AtomGraph | None = None
         self.reference: Tensor
         self.index: Tensor
         self.atoms: Tensor
         self.first_atom: Tensor
 
     def choose(self, chosen: list[int], first_atom: Tensor, device: torch.device) -> None:
-        """Takes some of the systems."""
-        self.chosen = chosen
+        """Takes some of the systems, which have no list yet."""
+        self.chosen, self.edges = chosen, None
         atoms = [torch.arange(int(first_atom[s]), int(first_atom[s + 1])) for s in chosen]
         self.index = torch.tensor(chosen, device=device)
         self.atoms = torch.cat(atoms).to(device)

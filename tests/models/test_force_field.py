@@ -27,6 +27,32 @@ def field(**options):
     return ModelForceField(model(), "tiny", **options)
 
 
+@pytest.mark.parametrize("max_neighbors", [500, 30])
+def test_whole_lists_give_the_same(max_neighbors):
+    """Also where atoms have too many neighbors, while atoms move, and when a system is lost."""
+    rng = np.random.default_rng(4)
+    systems, positions = all_distorted(4, width=0.1, strain=0.1)
+    usual, whole = (
+        ModelForceField(
+            model(max_neighbors=max_neighbors), "tiny", whole_lists=way, skin=0.6
+        ).evaluator(systems)
+        for way in (False, True)
+    )
+    active = np.ones(4, dtype=bool)
+    for step in range(8):
+        if step == 3:
+            active[1] = False
+        if step == 5:
+            positions[systems.first_atom[2]] = np.nan
+        for evaluator in (usual, whole):
+            evaluator.evaluate(positions, active)
+        for name in ("energies", "forces", "virials"):
+            one, other = getattr(whole, name), getattr(usual, name)
+            assert_array_equal(np.isnan(one), np.isnan(other))
+            assert_near(one[~np.isnan(one)], other[~np.isnan(other)], 1e-10)
+        positions = positions + rng.normal(0.0, 0.05, positions.shape)
+
+
 def alone(systems, positions, s):
     atoms = slice(systems.first_atom[s], systems.first_atom[s + 1])
     n_atoms = atoms.stop - atoms.start

@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow lint format bench docs benchmark clean
+.PHONY: help setup test test-slow lint format bench bench-gpu docs benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,8 +61,11 @@ lint: $(VENV)/.dev  ## formatting, rules, types, layers
 format: $(VENV)/.dev  ## rewrite the files in the house's format
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: $(VENV)/.validate  ## speed against named peers, in ratios -> benchmarks/results.json
-	@$(BIN)/python -m benchmarks
+bench: $(VENV)/.validate  ## speed against named peers, in ratios -> benchmarks/results.json, models.json
+	@$(BIN)/python -m benchmarks && $(BIN)/python -m benchmarks.models
+
+bench-gpu: $(VENV)/.core  ## speed of the force fields on a GPU -> benchmarks/gpu.json
+	@$(BIN)/python -m benchmarks.gpu
 
 docs: $(VENV)/.docs  ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

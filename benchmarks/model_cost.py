@@ -49,11 +49,12 @@ def measured(name: str, what: str, device: str, systems: int, repeat: int) -> di
     torch.set_num_threads(1)
     model = create(parse_name(name), seed=0).to(device)
     if what == "train":
-        n_systems, job = 1, training_step(model, device)
+        n_systems, job = 1, training_step(model, device, TRAINING_BATCH)
     else:
         n_systems = systems if what == "batch" else 1
         job = evaluation(model, name, n_systems, device)
-    seconds = least_seconds(job, repeat, device)
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    seconds = least_seconds(job, repeat, device, clock)
     return {
         "model": name,
         "what": what,
@@ -64,15 +65,15 @@ def measured(name: str, what: str, device: str, systems: int, repeat: int) -> di
     }
 
 
-def least_seconds(job: Callable[[], None], repeat: int, device: str) -> float:
-    """CPU seconds, or wall seconds of a GPU."""
-    on_gpu = device != "cpu"
-    clock = time.perf_counter if on_gpu else time.process_time
+def least_seconds(
+    job: Callable[[], None], repeat: int, device: str, clock: Callable[[], float]
+) -> float:
+    """Seconds of a job by a clock, the least of some after one."""
     best = math.inf
     for n in range(repeat + 1):
         begun = clock()
         job()
-        if on_gpu:
+        if device != "cpu":
             torch.cuda.synchronize()
         best = min(best, clock() - begun) if n else math.inf
     return best
@@ -117,18 +118,18 @@ def evaluation(model: EnergyModel, label: str, n_systems: int, device: str) -> C
     return evaluate
 
 
-def training_step(model: EnergyModel, device: str) -> Callable[[], None]:
+def training_step(model: EnergyModel, device: str, n_systems: int) -> Callable[[], None]:
     """One step with the recipe of the paper, on random energies and forces."""
-    batch = cells(TRAINING_BATCH)
+    batch = cells(n_systems)
     graph = build_graph(
         batch.atomic_numbers,
-        next(moving(TRAINING_BATCH)),
+        next(moving(n_systems)),
         batch.cells,
         model.cutoff,
         first_atom=batch.first_atom,
     ).to(device, torch.float32)
     generator = torch.Generator().manual_seed(0)
-    energies = torch.randn(TRAINING_BATCH, generator=generator).to(device)
+    energies = torch.randn(n_systems, generator=generator).to(device)
     forces = torch.randn(graph.n_atoms, 3, generator=generator).to(device)
     optimizer = torch.optim.Adam(model.train().parameters(), lr=1e-4, amsgrad=True)
 

@@ -1,11 +1,14 @@
-"""What the build of the documentation adds: the commands' help texts, and formulas as MathML.
+"""What the build of the documentation adds: help texts, tables of speed, formulas as MathML.
 
-Both are made when the pages are built, so they cannot go stale and need nothing from the network.
+All are made when the pages are built, so they cannot go stale and need nothing from the network.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,9 +21,10 @@ _FORMULA = re.compile(
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fills in the commands, then turns formulas into MathML."""
-    if "<!-- commands -->" in markdown:
-        markdown = markdown.replace("<!-- commands -->", _commands())
+    """Fills in commands and tables, then turns formulas into MathML."""
+    for mark, made in _PARTS.items():
+        if f"<!-- {mark} -->" in markdown:
+            markdown = markdown.replace(f"<!-- {mark} -->", made())
     return _FORMULA.sub(_mathml, markdown)
 
 
@@ -46,3 +50,71 @@ def _commands() -> str:
         context = click.Context(command, info_name=name, parent=group, terminal_width=80)
         parts.append(f"## mdbench {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
+
+
+def _speed_on_cpu() -> str:
+    """What each model costs, beside the published code on the same machine."""
+    ours, theirs = _measured("models"), _measured("published")
+    rows = []
+    for name, row in ours["rows"].items():
+        peer = theirs["rows"].get(name) if theirs["machine"] == ours["machine"] else None
+        cells = [name]
+        for what in ("single", "batch", "train"):
+            cells += _beside(row[what]["ms"], peer and peer[what]["ms"])
+        peaks = [f"{row[what]['peak_mb']:,.0f}" for what in ("single", "batch", "train")]
+        rows.append([*cells, " / ".join(peaks)])
+    head = ["model", "E + F", "published", "", "in a batch", "published", "", "training step"]
+    head += ["published", "", "peak memory, MB"]
+    note = f"{ours['machine']}, one thread. Published code: {theirs['note']}"
+    return f"{_table(head, rows)}\n\n{note}"
+
+
+def _beside(ms: float, peer_ms: float | None) -> list[str]:
+    """Ours, theirs, and the ratio."""
+    if peer_ms is None:
+        return [_digits(ms), "", ""]
+    return [_digits(ms), _digits(peer_ms), f"**{peer_ms / ms:.1f}×**"]
+
+
+def _speed_on_gpu() -> str:
+    """ns/day, or that there is no table yet."""
+    found = _measured("gpu")
+    if not found:
+        return "_Not measured yet: `make bench-gpu` makes the table on a machine with a GPU._"
+    batches = list(next(iter(found["rows"].values()))["ns_per_day"])
+    head = [
+        "model",
+        "Table 1 (RTX 4090)",
+        *(f"{n} runs" for n in batches),
+        "training, structures/s",
+    ]
+    rows = []
+    for name, row in found["rows"].items():
+        speeds = [_digits(row["ns_per_day"][n]) for n in batches]
+        trained = " / ".join(_digits(v) for v in row["structures_per_s"].values())
+        rows.append([name, _digits(row["paper_ns_per_day"]), *speeds, trained])
+    return f"{_table(head, rows)}\n\n{found['device']}, torch {found['torch']}."
+
+
+def _measured(name: str) -> dict[str, Any]:
+    """A file of the benchmarks; empty if there is none."""
+    path = Path(__file__).parent.parent / "benchmarks" / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _digits(x: float) -> str:
+    return f"{x:,.0f}" if x >= 100.0 else f"{x:.1f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+#: What stands for a mark in a page.
+_PARTS = {
+    "commands": _commands,
+    "speed on a CPU": _speed_on_cpu,
+    "speed on a GPU": _speed_on_gpu,
+}

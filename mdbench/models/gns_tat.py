@@ -12,11 +12,12 @@ from torch.nn import functional
 from mdbench.errors import InputError, check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
+from mdbench.nn.edge_form import EdgeRows
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import linear, soft_length
 from mdbench.nn.matrices import inverse_square_root
-from mdbench.nn.neighborhoods import Neighborhoods
 from mdbench.nn.radial import GaussianBasis
+from mdbench.nn.smooth import silu
 
 _READOUTS = ("sum", "mean")
 
@@ -33,10 +34,10 @@ class GnsTat(EnergyModel):
     | x_i | atoms (n_atoms, n_channels) |
     | v_i | vectors (n_atoms, 3, n_channels) |
     | e^RBF(d_ij) | radial (n_pairs, n_basis) |
-    | φ(d_ij) | envelope (n_atoms, n_slots, 1) |
-    | D^K | key_filter (n_atoms, n_slots, n_channels), by receiver and neighbor |
+    | φ(d_ij) | envelope (n_edges, 1, 1) |
+    | D^K | key_filter (n_pairs, n_channels) |
     | D^V | filters, likewise: of scalars, of vectors along edges, of vectors that are carried |
-    | A φ(d_ij) | weights (n_atoms, n_slots, n_heads) |
+    | A φ(d_ij) | weights (n_edges, 1, n_heads) |
 
     It departs from the papers, and from the code that was published with the benchmark:
 
@@ -141,15 +142,15 @@ class GnsTat(EnergyModel):
         return total
 
     def _edges(self, graph: AtomGraph) -> Edges:
-        near, lengths = Neighborhoods.of(graph), graph.edge_lengths
-        envelope = self.envelope(lengths, self.cutoff)[:, None]
+        rows, lengths = EdgeRows.of_pairs(graph), graph.edge_lengths
+        envelope = self.envelope(lengths, self.cutoff)
         fade = envelope if self.vector_envelope else torch.ones_like(envelope)
         return Edges(
-            near=near,
-            radial=self.basis(torch.index_select(lengths, 0, near.first)),
-            envelope=near.padded(envelope),
-            fade=near.padded(fade).transpose(1, 2),
-            directions=near.padded(graph.edge_vectors * (fade / lengths[:, None])).transpose(1, 2),
+            rows=rows,
+            radial=self.basis(torch.index_select(lengths, 0, rows.first)),
+            envelope=envelope[:, None, None],
+            fade=fade[:, None, None],
+            directions=(graph.edge_vectors * (fade / lengths)[:, None])[:, :, None],
         )
 
 
@@ -157,26 +158,23 @@ class Edges(NamedTuple):
     """What all layers know of the edges.
 
     Attributes:
-        near: Where they are.
+        rows: Their atoms, and the pair of each.
         radial: (n_pairs, n_basis) functions of their lengths.
-        envelope: (n_atoms, n_slots, 1) φ of attention, 0 where there is no edge.
-        fade: (n_atoms, 1, n_slots) φ of messages of vectors.
-        directions: (n_atoms, 3, n_slots) unit vectors times that.
+        envelope: (n_edges, 1, 1) φ of attention.
+        fade: (n_edges, 1, 1) φ of messages of vectors.
+        directions: (n_edges, 3, 1) unit vectors times that.
     """
 
-    near: Neighborhoods
+    rows: EdgeRows
     radial: Tensor
     envelope: Tensor
     fade: Tensor
     directions: Tensor
 
     def filters(self, layer: nn.Linear, n: int) -> list[Tensor]:
-        """(n_atoms, n_slots, …) each: the n parts of a layer of the radial functions."""
+        """(n_pairs, n_channels) each: the n parts of a layer of the radial functions."""
         parts = zip(layer.weight.chunk(n), layer.bias.chunk(n), strict=True)
-        return [
-            self.near.of_pairs(functional.silu(functional.linear(self.radial, *part)))
-            for part in parts
-        ]
+        return [silu(functional.linear(self.radial, *part)) for part in parts]
 
 
 class Attention(nn.Module):
@@ -208,23 +206,18 @@ class Attention(nn.Module):
 
     def forward(self, atoms: Tensor, vectors: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """(n_atoms, n_channels) and (n_atoms, 3, n_channels), as the arguments."""
-        near, normed = edges.near, self.norm(atoms)
+        rows, normed = edges.rows, self.norm(atoms)
         n_channels = atoms.shape[1]
+        query, key = self.query(normed)[:, None], self.key(normed)[:, None]
         (key_filter,) = edges.filters(self.key_filters, 1)
-        keys = near.of_senders(self.key(normed)) * key_filter
-        weights = functional.silu(keys @ self._by_head(self.query(normed))) * edges.envelope
-        values = self.value(normed).split(n_channels, dim=1)
-        filters = edges.filters(self.filters, len(values))  # (n_atoms, n_slots, n_channels) each
-        scalars = weights.transpose(1, 2) @ (near.of_senders(values[0]) * filters[0])
-        scalars = self._of_head(scalars)
-
-        heard = edges.directions @ (near.of_senders(values[1]) * filters[1])
+        scores = rows.scores(query, key, key_filter, self.n_heads)
+        weights = silu(scores) * edges.envelope
+        values = self.value(normed)[:, None].split(n_channels, dim=2)
+        filters = edges.filters(self.filters, len(values))
+        scalars = rows.heard(values[0], filters[0], weights)[:, 0]
+        heard = rows.heard(values[1], filters[1], edges.directions)
         if self.has_vectors:
-            carried = [
-                edges.fade @ (near.of_senders(component) * filters[2])
-                for component in (vectors * values[2][:, None]).unbind(dim=1)
-            ]
-            heard = heard + torch.cat(carried, dim=1)
+            heard = heard + rows.heard(vectors * values[2], filters[2], edges.fade)
 
         change = self.output(scalars)
         if self.mixed is None:
@@ -233,17 +226,6 @@ class Attention(nn.Module):
         first, second, third = change.split(n_channels, dim=1)
         atoms = atoms + (one * two).sum(dim=1) * second + third
         return atoms, vectors + heard + three * first[:, None]
-
-    def _by_head(self, query: Tensor) -> Tensor:
-        """(n_atoms, n_channels, n_heads) of (n_atoms, n_channels): 0 but in a channel's head."""
-        heads = torch.eye(self.n_heads, dtype=query.dtype, device=query.device)
-        spread = query.view(len(query), self.n_heads, -1, 1) * heads[:, None]
-        return spread.view(*query.shape, self.n_heads)
-
-    def _of_head(self, sums: Tensor) -> Tensor:
-        """(n_atoms, n_channels) of (n_atoms, n_heads, n_channels): each channel by its head."""
-        sums = sums.view(len(sums), self.n_heads, self.n_heads, -1).diagonal(dim1=1, dim2=2)
-        return sums.transpose(1, 2).flatten(1)
 
 
 class Whitening(nn.Module):
@@ -293,7 +275,7 @@ class ScalarBlock(nn.Module):
         """(n_atoms, n_out) of (n_atoms, n_channels) and (n_atoms, 3, n_channels)."""
         squares = self.measured(vectors).square().sum(dim=1)
         lengths = soft_length(squares)
-        hidden = functional.silu(self.hidden(torch.cat([atoms, lengths], dim=1)))
+        hidden = silu(self.hidden(torch.cat([atoms, lengths], dim=1)))
         result: Tensor = self.result(hidden)
         return result
 
@@ -310,4 +292,4 @@ class GatedBlock(nn.Module):
     def forward(self, atoms: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """(n_atoms, n_out) and (n_atoms, 3, n_out)."""
         scalars, gates = self.scalars(atoms, vectors).chunk(2, dim=1)
-        return functional.silu(scalars), self.kept(vectors) * gates[:, None]
+        return silu(scalars), self.kept(vectors) * gates[:, None]

@@ -6,7 +6,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from mdbench.nn.smooth import softplus
 
 
 class ShiftedSoftplus(nn.Module):
@@ -14,7 +15,7 @@ class ShiftedSoftplus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of x."""
-        return functional.softplus(x) - math.log(2.0)
+        return softplus(x) - math.log(2.0)
 
 
 def linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:

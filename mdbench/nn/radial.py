@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from mdbench.nn.envelopes import polynomial_envelope
 
-#: Gaussians below this are 0: on a CPU, arithmetic with denormal numbers takes many times as long.
-_SMALLEST = 1e-20
+#: Bell curves below 1e-20 are 0: on a CPU, arithmetic with denormal numbers takes many times as
+#: long, as does the exponential function where it gives them.
+_LOWEST_EXPONENT = math.log(1e-20)
 
 
 class GaussianBasis(nn.Module):
@@ -41,7 +42,7 @@ class GaussianBasis(nn.Module):
     def forward(self, lengths: Tensor) -> Tensor:
         """(n_edges, n_basis) of (n_edges,) distances in Å."""
         scaled = (lengths[:, None] - self.centers) / self.width
-        return functional.threshold(torch.exp(-0.5 * scaled * scaled), _SMALLEST, 0.0)
+        return _bells(0.5 * scaled * scaled)
 
 
 class BesselBasis(nn.Module):
@@ -92,4 +93,9 @@ class ExpNormalBasis(nn.Module):
     def forward(self, lengths: Tensor) -> Tensor:
         """(n_edges, n_basis) of (n_edges,) distances in Å."""
         shifted = torch.exp(-self.decay * lengths)[:, None] - self.centers
-        return torch.exp(-self.sharpness * shifted * shifted)
+        return _bells(self.sharpness * shifted * shifted)
+
+
+def _bells(squares: Tensor) -> Tensor:
+    """exp(−x²) of squares x², 0 where that is very small."""
+    return torch.exp(functional.threshold(-squares, _LOWEST_EXPONENT, -math.inf))

@@ -13,6 +13,8 @@ from mdbench.errors import check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.models.elements import N_ELEMENTS, element_bits
+from mdbench.nn.edge_form import EdgeRows
+from mdbench.nn.edge_sums import edge_rows, gated_sums, gated_sums_of_rows
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import linear
 from mdbench.nn.norms import RowNorm
@@ -27,10 +29,9 @@ class Cgcnn(EnergyModel):
     | symbol | variable |
     |---|---|
     | v_i | atoms (n_atoms, n_channels) |
-    | u_ij | radial (n_edges, n_basis), trainable Gaussians of the distance |
+    | u_ij = u_ji | radial (n_pairs, n_basis), trainable Gaussians of the distance |
     | z_ij = v_i ⊕ v_j ⊕ u_ij | never made: its linear map is the sum of three |
-    | σ(z W_f + b_f) | gate (n_edges, n_channels) after the sigmoid |
-    | g(z W_s + b_s) | core (n_edges, n_channels) after the softplus |
+    | Σ_j σ(z W_f + b_f) ∘ g(z W_s + b_s) | `gated_sums`, where g is the softplus |
 
     It departs from the paper (pool, eq. 2; convolution, eq. 5) where a force field needs it:
 
@@ -103,11 +104,14 @@ class Cgcnn(EnergyModel):
 
     def forward(self, graph: AtomGraph) -> Tensor:
         """(n_systems,) energies in units of the scale: sums over atoms, unless they are pooled."""
-        radial = self.basis(graph.edge_lengths)
-        envelope = self.envelope and self.envelope(graph.edge_lengths, self.cutoff)[:, None]
+        edges = EdgeRows.of_pairs(graph)
+        lengths = graph.edge_lengths.index_select(0, edges.first)
+        radial = self.basis(lengths)
+        envelope = None if self.envelope is None else self.envelope(lengths, self.cutoff)
+        weights = torch.ones_like(lengths) if envelope is None else envelope
         atoms = self.embedding(self.element_bits[graph.atomic_numbers])
         for convolution in self.convolutions:
-            atoms = atoms + convolution(atoms, radial, envelope, graph)
+            atoms = atoms + convolution(atoms, radial, weights, edges, graph)
         if self.pools_features:
             n_atoms = torch.bincount(graph.system_index, minlength=graph.n_systems)
             features = segment_sum(atoms, graph.system_index, graph.n_systems)
@@ -128,20 +132,36 @@ class Convolution(nn.Module):
         self.atom_norm = nn.LayerNorm(n_channels, eps=1.0)
 
     def forward(
-        self, atoms: Tensor, radial: Tensor, envelope: Tensor | None, graph: AtomGraph
+        self, atoms: Tensor, radial: Tensor, weights: Tensor, edges: EdgeRows, graph: AtomGraph
     ) -> Tensor:
-        """(n_atoms, n_channels)."""
-        receivers, senders = graph.edge_index
-        widths = [atoms.shape[1], atoms.shape[1], radial.shape[1]]
-        to_receiver, to_sender, to_radial = torch.split(self.linear.weight, widths, dim=1)
-        received = functional.linear(atoms, to_receiver, self.linear.bias)
-        sent = functional.linear(atoms, to_sender)
-        sums = functional.linear(radial, to_radial)  # (n_edges, 2 n_channels)
-        sums = sums + received.index_select(0, receivers) + sent.index_select(0, senders)
-        owners = graph.system_index[receivers]
-        gate, core = self.edge_norm(sums, owners, graph.n_systems).chunk(2, dim=1)
-        messages = torch.sigmoid(gate) * functional.softplus(core)
-        if envelope is not None:
-            messages = messages * envelope
-        change: Tensor = self.atom_norm(segment_sum(messages, receivers, graph.n_atoms))
+        """(n_atoms, n_channels).
+
+        Args:
+            atoms: (n_atoms, n_channels).
+            radial: (n_pairs, n_basis).
+            weights: (n_pairs,) the envelope.
+            edges: With rows of pairs.
+            graph: Whose systems are normalized by themselves, where that is asked for.
+        """
+
+        def terms(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            widths = [atoms.shape[1], atoms.shape[1], radial.shape[1]]
+            to_receiver, to_sender, to_radial = torch.split(weight, widths, dim=1)
+            received = functional.linear(atoms, to_receiver, bias)
+            sent, paired = functional.linear(atoms, to_sender), functional.linear(radial, to_radial)
+            return received, sent, paired
+
+        def rows() -> Tensor:
+            return edge_rows(edges, *terms(self.linear.weight, self.linear.bias))
+
+        if self.edge_norm.fixed:
+            # the linear map takes its normalization in: nothing of z is made for edges
+            scale, shift = self.edge_norm.factors(rows)
+            weight, bias = scale[:, None] * self.linear.weight, scale * self.linear.bias + shift
+            heard = gated_sums(edges, *terms(weight, bias), weights)
+        else:
+            owners = graph.system_index[edges.receivers]
+            normed = self.edge_norm(rows(), owners, graph.n_systems)
+            heard = gated_sums_of_rows(edges, normed, weights)
+        change: Tensor = self.atom_norm(heard)
         return change

@@ -14,6 +14,8 @@ from torch.nn import functional
 from mdbench.errors import check_word
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
+from mdbench.nn.edge_form import EdgeRows
+from mdbench.nn.edge_sums import values_and_scores
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import linear
 from mdbench.nn.norms import RowNorm
@@ -38,9 +40,9 @@ class DeeperGatgnn(EnergyModel):
     |---|---|
     | x_i | atoms (n_atoms, n_channels) |
     | e_ij | features of pairs (n_pairs, n_channels), of trainable Gaussians of the distance |
-    | softplus((x_j ⊕ e_ij) W) | values (2 n_pairs, n_heads · n_channels) |
-    | a_ij | scores (2 n_pairs, n_heads) |
-    | α_ij | attention (2 n_pairs, n_heads) |
+    | softplus((x_j ⊕ e_ij) W) | values (n_edges, n_heads · n_channels) |
+    | a_ij | scores (n_edges, n_heads) |
+    | α_ij | attention (n_edges, n_heads) |
     | s_i | groups (n_atoms, n_groups), a softmax |
 
     e_ij = e_ji, so what the paper computes of x_i for the edge i ← j is the value of the edge
@@ -155,10 +157,10 @@ class DeeperGatgnn(EnergyModel):
 
     def forward(self, graph: AtomGraph) -> Tensor:
         """(n_systems,) energies in units of the scale: sums over atoms, unless they are pooled."""
-        pairs = self._pairs(graph)
+        around = self._surroundings(graph)
         atoms = functional.leaky_relu(self.to_channels(self.embedding(graph.atomic_numbers)), _LEAK)
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            atoms = atoms + norm(layer(atoms, pairs), graph.system_index, graph.n_systems)
+            atoms = atoms + norm(layer(atoms, around), graph.system_index, graph.n_systems)
         scores = self.scores(atoms)
         if self.pools_features:
             weights = _softmax(scores, graph.system_index, graph.n_systems)
@@ -168,41 +170,42 @@ class DeeperGatgnn(EnergyModel):
         energies = self.readout(torch.sigmoid(scores) * atoms)[:, 0]
         return segment_sum(energies, graph.system_index, graph.n_systems)
 
-    def _pairs(self, graph: AtomGraph) -> Pairs:
-        _, first = graph.pairs
-        i, j = graph.edge_index[:, first]
-        lengths = graph.edge_lengths.index_select(0, first)
+    def _surroundings(self, graph: AtomGraph) -> Surroundings:
+        pairs, edges = EdgeRows.of_pairs(graph), EdgeRows.of_edges(graph)
+        lengths = graph.edge_lengths.index_select(0, pairs.first)
         features = self.to_features(self.basis(lengths))
         if self.bends:
             features = functional.leaky_relu(features, _LEAK)
         else:
             features = features * (_LEAK + (1.0 - _LEAK) * torch.sigmoid(features))
-        receivers = torch.cat([i, j])
-        return Pairs(
-            receivers=receivers,
-            senders=torch.cat([j, i]),
-            system_index=graph.system_index[receivers],
+        envelope = None
+        if self.envelope is not None:
+            envelope = self.envelope(lengths, self.cutoff).index_select(0, pairs.rows)[:, None]
+        return Surroundings(
+            pairs=pairs,
+            edges=edges,
+            system_index=graph.system_index[edges.receivers],
             n_systems=graph.n_systems,
             features=features,
-            envelope=None if self.envelope is None else self.envelope(lengths, self.cutoff),
+            envelope=envelope,
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
-    """Neighbors, each two once, and after all of them each two the other way around.
+class Surroundings:
+    """Neighbors of all atoms.
 
     Attributes:
-        receivers: (2 n_pairs,) atoms i.
-        senders: (2 n_pairs,) atoms j.
-        system_index: (2 n_pairs,) which system they belong to.
+        pairs: Edges, whose rows are those of pairs.
+        edges: Edges, whose rows are their own.
+        system_index: (n_edges,) which system they belong to.
         n_systems: Number of systems.
         features: (n_pairs, n_channels) e_ij.
-        envelope: (n_pairs,) u_ij, if any.
+        envelope: (n_edges, 1) u_ij, if any.
     """
 
-    receivers: Tensor
-    senders: Tensor
+    pairs: EdgeRows
+    edges: EdgeRows
     system_index: Tensor
     n_systems: int
     features: Tensor
@@ -224,31 +227,39 @@ class Attention(nn.Module):
         self.score_norm = RowNorm(n_heads, norm)
         self.bias = nn.Parameter(torch.zeros(n_channels))
 
-    def forward(self, atoms: Tensor, pairs: Pairs) -> Tensor:
+    def forward(self, atoms: Tensor, around: Surroundings) -> Tensor:
         """(n_atoms, n_channels)."""
         n_heads, n_channels = len(self.to_scores), len(self.bias)
-        sent = (atoms @ self.from_atoms).index_select(0, pairs.senders)
-        paired = pairs.features @ self.from_pairs
-        values = functional.softplus(sent.view(2, -1, n_heads * n_channels) + paired).flatten(0, 1)
-        attention = self._attention(values, pairs, len(atoms))
-        messages = values.view(-1, n_heads, n_channels) * attention[:, :, None]
-        return segment_sum(messages.sum(dim=1), pairs.receivers, len(atoms)) + self.bias
+        values, scores = values_and_scores(
+            around.pairs,
+            atoms @ self.from_atoms,
+            around.features @ self.from_pairs,
+            self.to_scores.view(n_heads, 2, n_channels).transpose(0, 1).flatten(1),
+            n_heads,
+        )
+        attention = self._attention(scores, around, len(atoms))
+        everybody = values.new_ones(len(atoms), 1, n_heads * n_channels)
+        heard = around.edges.heard(everybody, values, attention[:, None])
+        return heard.view(-1, n_heads, n_channels).sum(dim=1) + self.bias
 
-    def _attention(self, values: Tensor, pairs: Pairs, n_atoms: int) -> Tensor:
-        """(2 n_pairs, n_heads) α of the values, as their mean over the heads takes it."""
-        n_heads, n_channels = len(self.to_scores), len(self.bias)
-        vectors = self.to_scores.view(n_heads, 2, n_channels).permute(2, 1, 0)
-        blocks = torch.diag_embed(vectors).permute(2, 0, 1, 3)  # (n_heads, n_channels, 2, n_heads)
-        parts = (values @ blocks.reshape(values.shape[1], -1)).view(2, -1, 2, n_heads)
-        of_receiver, of_sender = parts[:, :, 0].flip(0), parts[:, :, 1]
-        scores = functional.softplus(of_receiver + of_sender).flatten(0, 1)
-        scores = self.score_norm(scores, pairs.system_index, pairs.n_systems)
+    def _attention(self, scores: Tensor, around: Surroundings, n_atoms: int) -> Tensor:
+        """(n_edges, n_heads) α, as the mean of the heads takes it.
+
+        Args:
+            scores: (n_edges, n_heads, 2) of the values, of receivers and of senders.
+            around: Neighbors.
+            n_atoms: Number of atoms.
+        """
+        receivers = around.edges.receivers
+        of_receiver = scores[:, :, 0].index_select(0, around.edges.back)
+        scores = functional.softplus(of_receiver + scores[:, :, 1])
+        scores = self.score_norm(scores, around.system_index, around.n_systems)
         weights = 1.0 + math.exp(self.max_score) * torch.sigmoid(scores - self.max_score)
         nobody = 1e-16
-        if pairs.envelope is not None:
-            weights, nobody = weights * torch.cat([pairs.envelope] * 2)[:, None], 1.0
-        sums = nobody + segment_sum(weights, pairs.receivers, n_atoms)
-        return weights * (1.0 / (n_heads * sums)).index_select(0, pairs.receivers)
+        if around.envelope is not None:
+            weights, nobody = weights * around.envelope, 1.0
+        sums = nobody + segment_sum(weights, receivers, n_atoms)
+        return weights * (1.0 / (len(self.to_scores) * sums)).index_select(0, receivers)
 
 
 class GroupNorm(nn.Module):
@@ -265,9 +276,17 @@ class GroupNorm(nn.Module):
     def forward(self, atoms: Tensor, system_index: Tensor, n_systems: int) -> Tensor:
         """(n_atoms, n_channels)."""
         groups = torch.softmax(self.to_groups(atoms), dim=1)
-        grouped = groups[:, :, None] * atoms[:, None]  # (n_atoms, n_groups, n_channels)
-        normed: Tensor = self.norm(grouped.flatten(1), system_index, n_systems)
-        return atoms + _GROUP_WEIGHT * normed.view_as(grouped).sum(dim=1)
+
+        def rows() -> Tensor:
+            return (groups[:, :, None] * atoms[:, None]).flatten(1)
+
+        if self.norm.fixed:
+            scale, shift = (f.view(-1, atoms.shape[1]) for f in self.norm.factors(rows))
+            normed = torch.addcmul(shift.sum(dim=0), atoms, groups @ scale)
+        else:
+            each = self.norm(rows(), system_index, n_systems)
+            normed = each.view(len(atoms), -1, atoms.shape[1]).sum(dim=1)
+        return atoms + _GROUP_WEIGHT * normed
 
 
 def _glorot(weights: Tensor, n_in: int, n_out: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -52,13 +54,24 @@ class RowNorm(nn.Module):
             if self.training:
                 system_index, n_systems = torch.zeros_like(system_index), 1
             return self._normed_by_itself(rows, system_index, n_systems)
+        scale, shift = self.factors(lambda: rows)
+        return torch.addcmul(shift, rows, scale)
+
+    def factors(self, rows: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:
+        """(n_channels,) scale and shift of rows, if the normalization is fixed.
+
+        What is linear in front of it can take them in, and rows need not be made.
+
+        Args:
+            rows: Makes the (n_rows, n_channels) rows, for the statistics of the first batches.
+        """
         mean, variance = self.running_mean, self.running_var
-        learns = self.training and len(rows) > 1
-        if learns and int(self.n_batches) < _FIRST_BATCHES:
+        if self.training and int(self.n_batches) < _FIRST_BATCHES:
             mean, variance = mean.clone(), variance.clone()  # backward passes to come need them
-            self._learn(rows.detach())
+            with torch.no_grad():
+                self._learn(rows())
         scale = self.weight * torch.rsqrt(variance + 1e-5)
-        return torch.addcmul(self.bias - scale * mean, rows, scale)
+        return scale, self.bias - scale * mean
 
     def _normed_by_itself(self, rows: Tensor, index: Tensor, n: int) -> Tensor:
         counts = torch.bincount(index, minlength=n).clamp(min=1)[:, None]
@@ -69,7 +82,10 @@ class RowNorm(nn.Module):
 
     def _learn(self, rows: Tensor) -> None:
         """Averages the statistics of the first batches, for the batches that follow."""
+        if len(rows) < 2:
+            return
         self.n_batches += 1
-        variance, mean = torch.var_mean(rows, dim=0)
+        mean = rows.mean(dim=0)
+        variance = (rows - mean).square().sum(dim=0) / (len(rows) - 1)  # var_mean is far slower
         self.running_mean.lerp_(mean, 1.0 / int(self.n_batches))
         self.running_var.lerp_(variance, 1.0 / int(self.n_batches))

@@ -9,6 +9,9 @@ bookkeeping, and all that neighbor lists cost. Building them alone would not do:
 fewer, and pays for it in every call. Steps without forces are integrator and bookkeeping. The
 goals, 0.03 ms for one system and 0.005 ms in a batch, are written as ratios to 0.5 ms of ASE's.
 
+A network's steps hold Python's lock for much of their time, so that runs are shared by processes:
+two of them, already started, against one; random weights.
+
 CPU seconds of one thread, or wall seconds of two, the least of interleaved rounds after one that
 is not counted.
 """
@@ -18,7 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from typing import Any, ClassVar
 
@@ -35,6 +38,8 @@ from mdbench.md.ase_calculator import MdbenchCalculator
 from mdbench.md.settings import MDSettings
 from mdbench.md.simulate import Chunk, simulate, split
 from mdbench.md.state import Run, initial_state, systems
+from mdbench.models import create, parse_name
+from mdbench.models.force_field import ModelForceField
 from mdbench.potentials.base import Systems
 from mdbench.potentials.materials import material
 from mdbench.potentials.refpot import PARAMETERS, RefPot
@@ -51,6 +56,8 @@ N_FIXED, NO_SKIN = 20, 1e-9
 FEW = 250
 #: Goals of the overhead, ms, and the step of ASE to which they are ratios.
 SINGLE_MS, BATCHED_MS, ASE_MS = 0.03, 0.005, 0.5
+#: A network, and its runs: with random weights they go wrong when they are hot or long.
+NETWORK, NETWORK_K, NETWORK_STEPS = "schnet-small", 300.0, 60
 CHAIN = "ASE NoseHooverChainNVT"
 
 
@@ -65,6 +72,7 @@ def rows() -> Iterator[dict[str, Any]]:
     yield from overhead_rows(runs[:1], first, ASE_MS / SINGLE_MS)
     yield from overhead_rows(runs, frames, ASE_MS / BATCHED_MS)
     yield from force_rows(runs[0], first)
+    yield network_row(len(runs))
 
 
 def replicas(n: int, temperature_k: float = TEMPERATURE_K) -> list[Run]:
@@ -306,3 +314,40 @@ def force_rows(run: Run, frames: NDArray[Any]) -> Iterator[dict[str, Any]]:
             "peer_s": per_1000_steps(seconds[key], FEW),
             "target": None,
         }
+
+
+@cache
+def network() -> ModelForceField:
+    """With random weights."""
+    torch.set_num_threads(1)
+    return ModelForceField(create(parse_name(NETWORK), seed=0), NETWORK)
+
+
+def network_motion(chosen: Sequence[int]) -> NDArray[Any]:
+    """(n_frames, n_atoms, 3) Å of some of the replicas, moved by the network."""
+    runs = replicas(N_REPLICAS, NETWORK_K)
+    return joined(motion([runs[i] for i in chosen], NETWORK_STEPS, network()))
+
+
+def network_row(n_runs: int) -> dict[str, Any]:
+    """Wall seconds of two processes against one, as `stages/crew_processes.py` shares runs."""
+    parts = split(replicas(n_runs), N_THREADS)
+    with ProcessPoolExecutor(N_THREADS, mp_context=get_context("spawn")) as pool:
+        seconds, found = fastest(
+            {
+                "two": lambda: list(pool.map(network_motion, parts)),
+                "one": lambda: network_motion(range(n_runs)),
+            },
+            time.perf_counter,
+            rounds=7,  # wall time, also of what else the machine does
+        )
+    last = np.concatenate([frames[-1] for frames in found["two"]])
+    expected = found["one"][-1].reshape(n_runs, -1)[[i for part in parts for i in part]]
+    assert np.abs(last.reshape(n_runs, -1) - expected).max() < 1e-4
+    return {
+        "name": f"md {NETWORK}, {n_runs} LGPS, two processes",
+        "peer": "one process",
+        "ours_s": per_1000_steps(seconds["two"], n_runs * NETWORK_STEPS),
+        "peer_s": per_1000_steps(seconds["one"], n_runs * NETWORK_STEPS),
+        "target": 1.7,
+    }

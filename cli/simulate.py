@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mdbench.config import SimulateConfig
 
 from . import options
+
+if TYPE_CHECKING:
+    from mdbench.stages.cost import Cost
 
 
 @click.command(short_help="Run MD of a force field that is to be judged.")
@@ -36,7 +39,7 @@ def command(
 
     They go to rollouts/NAME/MATERIAL/ of the run folder. What is there is not made again; what
     was begun and killed goes on where it was. A run that explodes or fuses atoms is a short
-    trajectory that says so.
+    trajectory that says so. What all runs will cost is measured and printed first.
 
     \b
       mdbench simulate --model schnet-small --material li3ps4 --temps 800,1000 --ps 20
@@ -48,6 +51,11 @@ def command(
     if update and force:
         raise click.UsageError("--update or --force, not both")
     config = options.take(SimulateConfig, values)
+
+    def announce(cost: Cost) -> None:
+        if not (quiet or as_json):
+            click.echo(cost.as_text(), err=True)
+
     with options.progress_bar(quiet=quiet) as progress:
         report = simulate.run(
             materials,
@@ -57,6 +65,7 @@ def command(
             force=force,
             update=update,
             progress=progress,
+            announce=announce,
         )
     options.notes(report.notes, quiet=quiet)
     click.echo(json.dumps(report.as_json()) if as_json else report.as_text())

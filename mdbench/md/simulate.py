@@ -15,12 +15,15 @@ from mdbench.md.limits import PAIR_INTERVAL
 from mdbench.md.settings import MDSettings
 from mdbench.md.snapshots import Snapshot, evaluator_state, restored_state, take_snapshot
 from mdbench.md.state import HostState, Run, copy, initial_state, systems
-from mdbench.potentials.base import ForceField
+from mdbench.potentials.base import ForceField, on_host
 
 #: Most frames of a chunk, and most bytes that they take.
 _CHUNK_FRAMES, _CHUNK_BYTES = 500, 2**25
 #: And longest time that it takes, s: what a kill loses, and how long an interruption waits.
 _CHUNK_S = 15.0
+#: Most steps whose time is taken, and after which time there are no more, s. Where one evaluation
+#: takes longer than this last time, it is measure enough.
+_TIMED_STEPS, _TIMED_S, _SLOW_S = 20, 0.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,55 @@ def simulate(
         force_field.closest,
         fresh=snapshot is None,
     )
+
+
+def seconds_per_step(
+    force_field: ForceField,
+    runs: Sequence[Run],
+    settings: MDSettings,
+    *,
+    snapshot: Snapshot | None = None,
+) -> float:
+    """Wall time of a step of the whole batch, s, from a few that nothing is kept of.
+
+    The first evaluation does not count: it compiles, and builds neighbor lists.
+
+    Args:
+        force_field: What moves the atoms.
+        runs: The simulations.
+        settings: Ensemble, times, seed.
+        snapshot: From which they are to go on.
+
+    Raises:
+        InputError: As `simulate`.
+    """
+    start = initial_state(runs, settings)
+    state = start if snapshot is None else restored_state(snapshot, start, settings)
+    evaluator = force_field.evaluator(systems(state))
+    moves = moves_of(copy(state), settings, evaluator.forces, force_field.closest)
+    move, n_steps = STEPS[settings.ensemble], 0
+    began = time.perf_counter()
+    evaluator.evaluate(moves.state.positions, moves.state.active)
+    first_s = time.perf_counter() - began
+    if first_s > _SLOW_S:
+        return first_s
+    move(moves, _Still(evaluator))
+    began = time.perf_counter()
+    while n_steps < _TIMED_STEPS and (not n_steps or time.perf_counter() - began < _TIMED_S):
+        move(moves, evaluator)
+        n_steps += 1
+    on_host(evaluator.energies)  # a GPU has come to the end
+    return (time.perf_counter() - began) / n_steps
+
+
+class _Still:
+    """An evaluator that leaves the results of another one as they are: moves alone are compiled."""
+
+    def __init__(self, evaluator: Any) -> None:
+        self.energies, self.forces = evaluator.energies, evaluator.forces
+
+    def evaluate(self, positions: Any, active: Any) -> None:
+        """Does nothing."""
 
 
 def split(runs: Sequence[Run], n_parts: int) -> list[list[int]]:

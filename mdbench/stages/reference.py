@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mdbench.config import ReferenceConfig
 from mdbench.md.frames import Recording
 from mdbench.potentials.calculators import force_field
 from mdbench.potentials.materials import material
-from mdbench.stages.dynamics import DynamicsReport, Job, Progress, arguments, run_jobs
+from mdbench.stages.dynamics import DynamicsReport, Progress, arguments, run_jobs
 from mdbench.stages.outputs import current_run
+from mdbench.stages.run_task import Job
 from mdbench.stages.temperatures import Temperatures
 
 
@@ -30,7 +32,7 @@ def run(
         materials: Names of crystals, or structure files.
         config: Temperatures, replicas, times, potential.
         run_folder: By default $MDBENCH_RUN, else `run`.
-        threads: Threads that share the runs; by default as many as there are cores.
+        threads: Threads or processes that share the runs; by default as many as there are cores.
         force: Make everything anew.
         update: Make anew what was made with other settings, and what cannot be gone on with.
         progress: Called with the share done and the speed.
@@ -38,7 +40,8 @@ def run(
     folder = current_run(run_folder)
     temperatures = Temperatures.parse(config.temps).values()
     structures = [material(name) for name in materials]
-    potential = force_field(config.calculator, arguments(config.calculator_args))
+    make = partial(force_field, config.calculator, arguments(config.calculator_args))
+    potential = make()
     jobs = [
         Job(
             material=structure,
@@ -61,4 +64,5 @@ def run(
         update=update,
         stillborn="refused",
         progress=progress,
+        remake=make,
     )

@@ -25,8 +25,9 @@ from mdbench.md.frames import Recording
 from mdbench.md.simulate import simulate as our_engine
 from mdbench.potentials.materials import material
 from mdbench.potentials.refpot import RefPot
-from mdbench.stages import dynamics, reference, simulate
+from mdbench.stages import crew, dynamics, reference, simulate
 from mdbench.stages.force_fields import Resolved
+from mdbench.stages.run_task import Job
 from mdbench.store import TrajectoryFile, TrajectoryWriter, read_trajectory, write_trajectory
 from mdbench.units import BOLTZMANN_EV_PER_K
 from tests.stages.contents import arrays, files
@@ -373,7 +374,7 @@ def run_lgps(folder: Path, closest: dict[str, float], engine=our_engine, **optio
     potential.closest = closest
     config = dataclasses.replace(TINY, temps="800", **options)
     lgps = material("lgps")
-    jobs = [dynamics.Job(lgps, 800.0, r, folder / f"800K-r{r}.h5", "model") for r in (0, 1)]
+    jobs = [Job(lgps, 800.0, r, folder / f"800K-r{r}.h5", "model") for r in (0, 1)]
     return dynamics.run_jobs(potential, jobs, config, Recording(), engine=engine, threads=1)
 
 
@@ -809,7 +810,7 @@ def test_progress_only_goes_on(tmp_path, monkeypatch) -> None:
             reference.run(["lgps"], TINY, run_folder=tmp_path, threads=1)
     seen: list[tuple[float, str]] = []
     with monkeypatch.context() as patch:  # reports also before the first chunk
-        patch.setattr(dynamics, "wait", lambda futures, **known: wait(futures, 0.0))
+        patch.setattr(crew, "wait", lambda futures, **known: wait(futures, 0.0))
         reference.run(
             ["lgps"], TINY, run_folder=tmp_path, threads=1, progress=lambda *call: seen.append(call)
         )

@@ -38,9 +38,11 @@ from mdbench.potentials.base import FloatArray, IntArray, Systems
 from mdbench.potentials.refpot_kernel import (
     ABSENT,
     READY,
+    RESERVE,
     STALE,
     Atoms,
     Lists,
+    Pairs,
     Results,
     Tables,
     Work,
@@ -166,6 +168,9 @@ class RefPot:
         skin: By how much a neighbor list reaches beyond the cutoff, Å: costs time, changes nothing.
     """
 
+    #: Its kernels run without Python's lock, so threads do not wait for each other.
+    releases_lock = True
+
     def __init__(self, parameters: Parameters = PARAMETERS, *, skin: float = 1.0) -> None:
         self.parameters = parameters
         self.skin = skin
@@ -196,7 +201,7 @@ class RefPotEvaluator:
         species = species_of(systems.atomic_numbers)
         owner = np.repeat(np.arange(n_systems), np.diff(first))
         order = np.lexsort((species, owner))
-        reach = float(tables.lengths[0] + tables.lengths[1])
+        reach = float(tables.lengths[0] + tables.lengths[1]) + RESERVE
         lattices = [check_cell(cell, reach, system=s) for s, cell in enumerate(systems.cells)]
         self._tables = tables
         self._atoms = Atoms(
@@ -239,7 +244,7 @@ class RefPotEvaluator:
             if system == len(self.energies):
                 return
             room = np.diff(self._lists.first_pair)
-            room[system] = 1.3 * self._lists.kind_starts[system, -1]
+            room[system] = 1.3 * self._lists.far.kind_starts[system, -1]
             self._make_room(room)
 
     def state(self) -> dict[str, NDArray[Any]]:
@@ -267,15 +272,12 @@ class RefPotEvaluator:
         first = np.concatenate([[0], np.cumsum(n_pairs)]).astype(np.int64)
         largest = int(n_pairs.max(initial=0)) + 1
         n_atoms = int(np.diff(self._atoms.first_atom).max(initial=0))
-        n_kinds = len(self._tables.kinds)
         self._status[self._status == READY] = STALE
         self._lists = Lists(
             status=self._status,
-            reference=self._reference,
             first_pair=first,
-            kind_starts=np.zeros((len(n_pairs), n_kinds + 1), dtype=np.int64),
-            ends=np.zeros((2, int(first[-1])), dtype=np.uint32),
-            shifts=np.zeros((3, int(first[-1]))),
+            far=_no_pairs(self._reference, n_pairs, len(self._tables.kinds)),
+            near=_no_pairs(np.zeros_like(self._reference), n_pairs, len(self._tables.kinds)),
         )
         self._work = Work(
             positions=np.zeros((3, n_atoms)),
@@ -283,4 +285,16 @@ class RefPotEvaluator:
             ends=np.zeros((2, largest), dtype=np.uint32),
             pairs=np.zeros((6, largest)),
             bonds=np.zeros((6, largest)),
+            chosen=np.zeros(largest, dtype=np.int64),
         )
+
+
+def _no_pairs(reference: FloatArray, n_pairs: IntArray, n_kinds: int) -> Pairs:
+    """Room for (n_systems,) pairs that are to be chosen at a reference."""
+    room = int(n_pairs.sum())
+    return Pairs(
+        reference=reference,
+        kind_starts=np.zeros((len(n_pairs), n_kinds + 1), dtype=np.int64),
+        ends=np.zeros((2, room), dtype=np.uint32),
+        shifts=np.zeros((3, room)),
+    )

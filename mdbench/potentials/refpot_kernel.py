@@ -21,6 +21,9 @@ from mdbench.potentials.base import FloatArray, IntArray
 
 #: What a system's list is: to be built where the atoms are now, at the reference, or ready.
 ABSENT, STALE, READY = 0, 1, 2
+#: By how much a list reaches beyond that of near pairs, which is chosen from it, Å. Atoms swing
+#: about their sites, so that a list with room for that lasts a hundred steps and not ten.
+RESERVE = 3.0
 
 
 class Tables(NamedTuple):
@@ -58,25 +61,37 @@ class Atoms(NamedTuple):
     heights: FloatArray
 
 
-class Lists(NamedTuple):
-    """The pairs of all systems within cutoff and skin.
+class Pairs(NamedTuple):
+    """Pairs of all systems, each system's in a room of its own.
 
     Attributes:
-        status: (n_systems,) ABSENT, STALE or READY.
-        reference: (n_atoms, 3) Å, where each system's list was built.
-        first_pair: (n_systems + 1,) the room of each system.
+        reference: (n_atoms, 3) Å, where each system's pairs were chosen.
         kind_starts: (n_systems, n_kinds + 1) where pairs of a kind begin in the room; the last
             is the number of pairs, also where the room is too small for them.
         ends: (2, room) inner places i and j in their system.
         shifts: (3, room) Å, S @ cell.
     """
 
-    status: IntArray
     reference: FloatArray
-    first_pair: IntArray
     kind_starts: IntArray
     ends: NDArray[np.uint32]
     shifts: FloatArray
+
+
+class Lists(NamedTuple):
+    """The pairs of all systems, in two lists: finding pairs costs more than choosing among them.
+
+    Attributes:
+        status: (n_systems,) ABSENT, STALE or READY.
+        first_pair: (n_systems + 1,) the room of each system, in both lists.
+        far: Pairs within cutoff, skin and reserve: the atoms may move by the reserve.
+        near: Of those the ones within cutoff and skin: the atoms may move by the skin.
+    """
+
+    status: IntArray
+    first_pair: IntArray
+    far: Pairs
+    near: Pairs
 
 
 class Results(NamedTuple):
@@ -102,6 +117,7 @@ class Work(NamedTuple):
         ends: (2, n_pairs) places of the pairs of one kind that are within the cutoff.
         pairs: (6, n_pairs) of those: x, y, z and r in Å, energy in eV, −energy′/r in eV/Å².
         bonds: (6, n_pairs) of the neighbors of one center: x/r, y/r, z/r, r, h and h′.
+        chosen: (n_pairs,) places of pairs that are near.
     """
 
     positions: FloatArray
@@ -109,6 +125,7 @@ class Work(NamedTuple):
     ends: NDArray[np.uint32]
     pairs: FloatArray
     bonds: FloatArray
+    chosen: IntArray
 
 
 @compiled
@@ -124,8 +141,8 @@ def evaluate(
     """Energies, forces and virials of the active systems; the first one whose list lacks room.
 
     All are done where it gives the number of systems. Else that system needs room for
-    `lists.kind_starts[s, -1]` pairs, and the call is to be repeated. A system with positions that
-    are not finite gets NaN and keeps its list.
+    `lists.far.kind_starts[s, -1]` pairs, and the call is to be repeated. A system with positions
+    that are not finite gets NaN and keeps its lists.
     """
     n_systems = len(atoms.cells)
     for s in range(n_systems):
@@ -138,13 +155,16 @@ def evaluate(
             results.forces[begin:end] = np.nan
             results.virials[s] = np.nan
             continue
-        reference = lists.reference[begin:end]
-        if lists.status[s] == ABSENT or moved_too_far(x, reference, tables.lengths[1]):
-            reference[:] = x
+        near, far = lists.near.reference[begin:end], lists.far.reference[begin:end]
+        # at every step, so that it does not depend on the near list, which a snapshot lacks
+        if lists.status[s] == ABSENT or moved_too_far(x, far, RESERVE):
+            far[:] = x
             lists.status[s] = STALE
-        if lists.status[s] == STALE:
-            if not _build(s, tables, atoms, lists):
+        if lists.status[s] == STALE or moved_too_far(x, near, tables.lengths[1]):
+            if lists.status[s] == STALE and not _build(s, tables, atoms, lists):
                 return s
+            near[:] = x
+            _choose(s, tables, atoms, lists, work)
             lists.status[s] = READY
         _system(s, x, tables, atoms, lists, results, work)
     return n_systems
@@ -156,14 +176,14 @@ def _build(s: int, tables: Tables, atoms: Atoms, lists: Lists) -> bool:  # pragm
     begin, end = atoms.first_atom[s], atoms.first_atom[s + 1]
     species = atoms.species[begin:end]
     cell, kind_of = atoms.cells[s], tables.kind_of
-    ends, vectors = lists.ends, lists.shifts
+    ends, vectors = lists.far.ends, lists.far.shifts
     x = np.empty((end - begin, 3))
     for i in range(end - begin):
         for k in range(3):
-            x[i, k] = lists.reference[atoms.order[begin + i], k]
-    reach = tables.lengths[0] + tables.lengths[1]
+            x[i, k] = lists.far.reference[atoms.order[begin + i], k]
+    reach = tables.lengths[0] + tables.lengths[1] + RESERVE
     pairs, shifts = system_pairs(x, cell, atoms.inverses[s], atoms.heights[s], reach, True)
-    starts = lists.kind_starts[s]
+    starts = lists.far.kind_starts[s]
     starts[:] = 0
     for p in range(len(pairs)):
         starts[kind_of[species[pairs[p, 0]], species[pairs[p, 1]]] + 1] += 1
@@ -186,6 +206,48 @@ def _build(s: int, tables: Tables, atoms: Atoms, lists: Lists) -> bool:  # pragm
 
 
 @compiled
+def _choose(
+    s: int, tables: Tables, atoms: Atoms, lists: Lists, work: Work
+) -> None:  # pragma: no cover
+    """Lists a system's near pairs at their reference, in the order of all.
+
+    Lengths first, then a choice without a branch: the first loop becomes vector instructions.
+    """
+    begin, room = atoms.first_atom[s], lists.first_pair[s]
+    for place in range(atoms.first_atom[s + 1] - begin):
+        for k in range(3):
+            work.positions[k, place] = lists.near.reference[atoms.order[begin + place], k]
+    far, near = lists.far.kind_starts[s], lists.near.kind_starts[s]
+    squared = (tables.lengths[0] + tables.lengths[1]) ** 2
+    xs, ys, zs = work.positions[0], work.positions[1], work.positions[2]
+    n = 0
+    for kind in range(len(far) - 1):
+        low, high = room + far[kind], room + far[kind + 1]
+        first, second = lists.far.ends[0, low:high], lists.far.ends[1, low:high]
+        shift_x, shift_y = lists.far.shifts[0, low:high], lists.far.shifts[1, low:high]
+        shift_z, lengths = lists.far.shifts[2, low:high], work.pairs[0]
+        for p in range(len(first)):
+            i, j = first[p], second[p]
+            x = xs[j] + shift_x[p] - xs[i]
+            y = ys[j] + shift_y[p] - ys[i]
+            z = zs[j] + shift_z[p] - zs[i]
+            lengths[p] = x * x + y * y + z * z
+        near[kind] = n
+        m = 0
+        for p in range(len(first)):
+            work.chosen[m] = p
+            m += lengths[p] < squared
+        for q in range(m):
+            p, place = work.chosen[q], room + n + q
+            lists.near.ends[0, place], lists.near.ends[1, place] = first[p], second[p]
+            lists.near.shifts[0, place] = shift_x[p]
+            lists.near.shifts[1, place] = shift_y[p]
+            lists.near.shifts[2, place] = shift_z[p]
+        n += m
+    near[-1] = n
+
+
+@compiled
 def _system(
     s: int,
     x: FloatArray,
@@ -205,17 +267,16 @@ def _system(
     virial = results.virials[s]
     virial[:] = 0.0
     energy = 0.0
-    rc = tables.lengths[0]
+    rc, starts = tables.lengths[0], lists.near.kind_starts[s]
     r, e, g = work.pairs[3], work.pairs[4], work.pairs[5]
     for kind in range(len(tables.kinds)):
         terms = tables.kinds[kind]
-        low = lists.first_pair[s] + lists.kind_starts[s, kind]
         n = _distances(
-            low,
-            low + lists.kind_starts[s, kind + 1] - lists.kind_starts[s, kind],
+            lists.first_pair[s] + starts[kind],
+            lists.first_pair[s] + starts[kind + 1],
             rc,
-            lists.ends,
-            lists.shifts,
+            lists.near.ends,
+            lists.near.shifts,
             work,
         )
         _coulomb(terms[0], rc, r[:n], e[:n], g[:n])

@@ -14,6 +14,7 @@ keep no products. Elsewhere, torch makes the products.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mdbench.graph import AtomGraph, segment_sum
+from mdbench.nn.multilinear import derivative
 
 #: Places of a, g, x and w among the factors of the form.
 _WEIGHTS, _RECEIVED, _SENT, _FILTERS = range(4)
@@ -82,7 +84,7 @@ class EdgeRows:
         """
         n_parts = max(sent.shape[1], weights.shape[1])
         shape = (self.n_atoms, n_parts, filters.shape[1])
-        return _derivative(self, _RECEIVED, shape, (weights, None, sent, filters))
+        return derivative(self, _RECEIVED, shape, (weights, None, sent, filters))
 
     def scores(self, received: Tensor, sent: Tensor, filters: Tensor, n_heads: int = 1) -> Tensor:
         """(n_edges, 1, n_heads): Σ g_i x_j w over all parts, and the channels of each head.
@@ -94,49 +96,14 @@ class EdgeRows:
             n_heads: Which divide the channels among them.
         """
         shape = (len(self.rows), 1, n_heads)
-        return _derivative(self, _WEIGHTS, shape, (None, received, sent, filters))
+        return derivative(self, _WEIGHTS, shape, (None, received, sent, filters))
 
-
-def _derivative(
-    edges: EdgeRows, place: int, shape: tuple[int, ...], factors: tuple[Tensor | None, ...]
-) -> Tensor:
-    made: Tensor = _Derivative.apply(edges, place, shape, *factors)  # type: ignore[no-untyped-call]
-    return made
-
-
-class _Derivative(torch.autograd.Function):
-    """The form's derivative by the factor at a place, where factors have None; of a shape."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, edges: EdgeRows, place: int, shape: tuple[int, ...], *factors: Tensor | None
-    ) -> Tensor:
-        ctx.edges, ctx.place = edges, place
-        ctx.save_for_backward(*factors)
-        weights = factors[_WEIGHTS]
-        n_heads = shape[2] if weights is None else weights.shape[2]
-        others = next(f for f in factors if f is not None)
-        found = others.new_zeros(shape)
-        parts = [
-            _by_head(found if factor is None else factor.detach().contiguous(), n_heads, k)
-            for k, factor in enumerate(factors)
-        ]
-        compiled = found.device.type == "cpu" and _kernels() is not None
-        (_add_compiled if compiled else _add)(edges, place, *parts)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        factors = list(ctx.saved_tensors)
-        factors[ctx.place] = gradients[0]
-        found: list[Tensor | None] = [None, None, None]
-        for place, factor in enumerate(factors):
-            if place == ctx.place or not ctx.needs_input_grad[3 + place]:
-                found.append(None)
-            else:
-                others = (*factors[:place], None, *factors[place + 1 :])
-                found.append(_derivative(ctx.edges, place, factor.shape, others))
-        return tuple(found)
+    def add_derivative(self, place: int, factors: Sequence[Tensor]) -> None:
+        """Adds the derivative of the form by a factor to that factor (`multilinear.Form`)."""
+        n_heads = factors[_WEIGHTS].shape[2]
+        parts = [_by_head(factor, n_heads, k) for k, factor in enumerate(factors)]
+        compiled = self.rows.device.type == "cpu" and _kernels() is not None
+        (_add_compiled if compiled else _add)(self, place, *parts)
 
 
 def _by_head(factor: Tensor, n_heads: int, place: int) -> Tensor:

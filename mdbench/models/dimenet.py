@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.angular import AngularBasis
-from mdbench.nn.directional import EdgeEmbedding, Residual, orthogonal_linear
+from mdbench.nn.directional import (
+    EDGES,
+    HEARD,
+    Block,
+    EdgeEmbedding,
+    Residual,
+    orthogonal_linear,
+    run_blocks,
+)
 from mdbench.nn.radial import BesselBasis
+from mdbench.nn.smooth import silu
 from mdbench.nn.spherical import SphericalBesselBasis
 
 
@@ -48,11 +56,12 @@ class DirectionalModel(EnergyModel):
 
     def forward(self, graph: AtomGraph) -> Tensor:
         """(n_systems,) sums of the atoms' energies, in units of the scale."""
-        lengths = graph.edge_lengths
-        directions = graph.edge_vectors / lengths[:, None]
+        pairs, first = graph.pairs
+        lengths = graph.edge_lengths.index_select(0, first)
+        directions = graph.edge_vectors.index_select(0, first) / lengths[:, None]
         if self.detached_angles:
             directions = directions.detach()
-        radial = self.radial(lengths)
+        radial = self.radial(lengths).index_select(0, pairs)
         angular = AngularBasis.of(graph, directions, self.spherical(lengths))
         edges = self.embedding(graph, radial)
         energies = self.outputs[0](edges, radial, graph)
@@ -152,17 +161,21 @@ class DirectionalInteraction(nn.Module, ABC):
     radial: nn.Module
     from_incoming: nn.Linear
     from_itself: nn.Linear
-    before_skip: nn.Module
+    before_skip: Residual
     skip: nn.Linear
-    after_skip: nn.Module
+    after_skip: nn.Sequential
 
     def forward(self, edges: Tensor, radial: Tensor, angular: AngularBasis) -> Tensor:
         """(n_edges, n_channels)."""
-        incoming = functional.silu(self.from_incoming(edges)) * self.radial(radial)
+        incoming = silu(self.from_incoming(edges)) * self.radial(radial)
         heard = self.heard(incoming, angular)
-        changed = self.before_skip(functional.silu(self.from_itself(edges)) + heard)
-        result: Tensor = self.after_skip(functional.silu(self.skip(changed)) + edges)
-        return result
+        blocks: list[Block] = [
+            ((self.from_itself,), HEARD),
+            self.before_skip.block(),
+            ((self.skip,), EDGES),
+            *(residual.block() for residual in cast(Iterable[Residual], self.after_skip)),
+        ]
+        return run_blocks(blocks, edges, heard)
 
     @abstractmethod
     def heard(self, incoming: Tensor, angular: AngularBasis) -> Tensor:
@@ -217,6 +230,6 @@ class Output(nn.Module):
         messages = self.radial(radial) * edges
         atoms = self.up(segment_sum(messages, graph.edge_index[0], graph.n_atoms))
         for layer in self.layers:
-            atoms = functional.silu(layer(atoms))
+            atoms = silu(layer(atoms))
         energies: Tensor = self.energy(atoms)[:, 0]
         return energies

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mdbench.models.dimenet import DirectionalInteraction, DirectionalModel, Output
 from mdbench.nn.angular import AngularBasis
 from mdbench.nn.directional import Residual, orthogonal_linear
+from mdbench.nn.smooth import silu
 
 
 class DimeNetPlusPlus(DirectionalModel):
@@ -128,5 +128,5 @@ class Interaction(DirectionalInteraction):
         """(n_edges, n_channels)."""
         weights = self.spherical_up.weight @ self.spherical_down.weight  # both layers at once
         weights = weights.view(-1, *self.degrees)  # (n_angular_channels, n_degrees, n_basis)
-        values = functional.silu(self.down(incoming))
-        return functional.silu(self.up(angular.sums(values, weights)))
+        values = silu(self.down(incoming))
+        return silu(self.up(angular.sums(values, weights)))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mdbench.graph import AtomGraph
+from mdbench.nn.smooth import silu
+
+#: What is added to σ(W … σ(W x + b) … + b): x itself, the edges of before, or what they have heard.
+ITSELF, EDGES, HEARD = range(3)
+Block = tuple[tuple[nn.Linear, ...], int]
+#: Rows of a piece: some arrays of them stay in the L2 cache.
+_PIECE = 512
 
 
 def orthogonal_linear(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
@@ -32,7 +41,80 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Of the shape of x."""
-        return x + functional.silu(self.second(functional.silu(self.first(x))))
+        return x + silu(self.second(silu(self.first(x))))
+
+    def block(self) -> Block:
+        """The same, for `run_blocks`."""
+        return (self.first, self.second), ITSELF
+
+
+def run_blocks(blocks: Sequence[Block], edges: Tensor, heard: Tensor) -> Tensor:
+    """(n_edges, n_channels) after blocks of layers σ(W x + b), from edges on.
+
+    Rows do not know of each other. Where weights are not trained, pieces of some rows go through
+    all layers, and back: a CPU keeps them in its cache, and no graph of derivatives is made.
+
+    Args:
+        blocks: The layers of each, all with biases, and what is added to what they make.
+        edges: (n_edges, n_channels).
+        heard: (n_edges, n_channels).
+    """
+    layers = [layer for block, _ in blocks for layer in block]
+    if edges.device.type != "cpu" or any(layer.weight.requires_grad for layer in layers):
+        return _by_layers(blocks, edges, heard)
+    made: Tensor = _ByPieces.apply(blocks, edges, heard)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _by_layers(blocks: Sequence[Block], edges: Tensor, heard: Tensor) -> Tensor:
+    x = edges
+    for layers, added in blocks:
+        to = (x, edges, heard)[added]
+        for layer in layers:
+            x = silu(layer(x))
+        x = x + to
+    return x
+
+
+class _ByPieces(torch.autograd.Function):
+    """`_by_layers`, piece by piece, keeping of each layer what goes into σ."""
+
+    @staticmethod
+    def forward(ctx: Any, blocks: Sequence[Block], edges: Tensor, heard: Tensor) -> Tensor:
+        made = torch.empty_like(edges)
+        kept = [edges.new_empty(len(edges), w.out_features) for layers, _ in blocks for w in layers]
+        for start in range(0, len(edges), _PIECE):
+            rows = slice(start, start + _PIECE)
+            x, places = edges[rows], iter(kept)
+            for layers, added in blocks:
+                to = (x, edges[rows], heard[rows])[added]
+                for layer in layers:
+                    place = next(places)[rows]
+                    x = functional.silu(torch.addmm(layer.bias, x, layer.weight.T, out=place))
+                x += to
+            made[rows] = x
+        ctx.blocks = blocks
+        ctx.save_for_backward(edges, heard, *kept)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
+        edges, heard, *kept = ctx.saved_tensors
+        if torch.is_grad_enabled():  # derivatives of this derivative are wanted
+            made = _by_layers(ctx.blocks, edges, heard)
+            found = torch.autograd.grad(made, (edges, heard), gradients, create_graph=True)
+            return None, found[0], found[1]
+        by_edges, by_heard = torch.zeros_like(edges), torch.zeros_like(heard)
+        for start in range(0, len(edges), _PIECE):
+            rows = slice(start, start + _PIECE)
+            x, places = gradients[0][rows], reversed(kept)
+            for layers, added in reversed(ctx.blocks):
+                to = x
+                for layer in reversed(layers):
+                    x = torch.ops.aten.silu_backward(x, next(places)[rows]) @ layer.weight
+                (x, by_edges[rows], by_heard[rows])[added].add_(to)
+            by_edges[rows] += x
+        return None, by_edges, by_heard
 
 
 class EdgeEmbedding(nn.Module):
@@ -60,8 +142,8 @@ class EdgeEmbedding(nn.Module):
         """(n_edges, n_channels) of (n_edges, n_basis) radial functions."""
         receivers, senders = graph.edge_index
         atoms = self.elements(graph.atomic_numbers)
-        return functional.silu(
+        return silu(
             torch.index_select(self.from_receiver(atoms), 0, receivers)
             + torch.index_select(self.from_sender(atoms), 0, senders)
-            + self.from_radial(functional.silu(self.radial(radial)))
+            + self.from_radial(silu(self.radial(radial)))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +23,20 @@ def spherical_bessel(x: Tensor) -> Tensor:
     Args:
         x: (…, n_degrees, n) above 0.
     """
+    return _bessel_with_lower(x)[0]
+
+
+def _bessel_with_lower(x: Tensor) -> tuple[Tensor, Tensor]:
+    """j_l and j_{l−1} of the arguments in row l, where j_{−1} is cos(x)/x."""
     sine, cosine = torch.sin(x), torch.cos(x)
-    before, now = sine / x, (sine / x - cosine) / x
-    rows = [before[..., :1, :]]
+    before, now = cosine / x, sine / x
+    rows, lower = [now[..., :1, :]], [before[..., :1, :]]
     for degree in range(1, x.shape[-2]):
         x, before, now = x[..., 1:, :], before[..., 1:, :], now[..., 1:, :]  # from l = degree on
+        before, now = now, (2 * degree - 1) / x * now - before
         rows.append(now[..., :1, :])
-        before, now = now, (2 * degree + 1) / x * now - before
-    return torch.cat(rows, dim=-2)
+        lower.append(before[..., :1, :])
+    return torch.cat(rows, dim=-2), torch.cat(lower, dim=-2)
 
 
 def bessel_zeros(n_degrees: int, n_zeros: int) -> NDArray[np.float64]:
@@ -77,10 +84,71 @@ class SphericalBesselBasis(nn.Module):
 
     def forward(self, lengths: Tensor) -> Tensor:
         """(n_edges, n_degrees, n_basis) of (n_edges,) distances in Å, computed in float64."""
-        x = lengths.double()[:, None, None] / self.cutoff
-        envelope = polynomial_envelope(x, 1.0, self.power) / x
+        x = lengths.double() / self.cutoff
+        waves: Tensor = _Waves.apply(x, self, 0)  # type: ignore[no-untyped-call]
+        return waves.to(lengths.dtype)
+
+    def derivative(self, x: Tensor, order: int) -> Tensor:
+        """(n_edges, n_degrees, n_basis) of order 0 to 2, by (n_edges,) x = d/c in float64.
+
+        j_l′ = j_{l−1} − (l+1)/y j_l, and j_l″ is what the wave equation says.
+        """
+        x = x[:, None, None]
         zeros, norms = (torch.as_tensor(a).to(x) for a in _waves(self.n_degrees, self.n_basis))
-        return (envelope * norms * spherical_bessel(zeros * x)).to(lengths.dtype)
+        y = zeros * x
+        wave, lower = _bessel_with_lower(y)
+        envelope = _envelope_over_x(x, self.power, order)
+        found = envelope[0] * wave
+        if order:
+            degrees = torch.arange(self.n_degrees, device=x.device)[:, None]
+            slope = lower - (degrees + 1) / y * wave
+            found = envelope[1] * wave + envelope[0] * zeros * slope
+        if order == 2:
+            bend = (degrees * (degrees + 1) / (y * y) - 1.0) * wave - 2.0 / y * slope
+            found = envelope[2] * wave + zeros * (
+                2.0 * envelope[1] * slope + envelope[0] * zeros * bend
+            )
+        return norms * found
+
+
+class _Waves(torch.autograd.Function):
+    """A derivative of the basis, each function of which depends on one length alone.
+
+    Autograd would keep a tensor of float64 for each step of the recursion, and training goes back
+    through all of them twice.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, basis: SphericalBesselBasis, order: int) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.basis, ctx.order = basis, order
+        return basis.derivative(x, order)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        if ctx.order < 2:
+            slope = _Waves.apply(x, ctx.basis, ctx.order + 1)  # type: ignore[no-untyped-call]
+            return (gradients[0] * slope).sum(dim=(1, 2)), None, None
+        again = torch.is_grad_enabled()
+        with torch.enable_grad():
+            bend = ctx.basis.derivative(x, 2)
+            (slope,) = torch.autograd.grad(bend, x, gradients[0], create_graph=again)
+        return slope, None, None
+
+
+def _envelope_over_x(x: Tensor, power: int, order: int) -> list[Tensor]:
+    """u/x and its derivatives up to an order; u′ = −p(p+1)(p+2)/2 xᵖ⁻¹ (1 − x)²."""
+    u = polynomial_envelope(x, 1.0, power)
+    found = [u / x]
+    rest = (1.0 - x).clamp(min=0.0)
+    scale = -0.5 * power * (power + 1) * (power + 2)
+    if order:
+        found.append((scale * x ** (power - 1) * rest**2 - found[0]) / x)
+    if order == 2:
+        bend = scale * x ** (power - 2) * rest * ((power - 1) * rest - 2.0 * x)
+        found.append((bend - 2.0 * found[1]) / x)
+    return found
 
 
 @functools.cache

@@ -9,7 +9,8 @@ import torch
 from numpy.testing import assert_allclose
 from torch.nn import functional
 
-from mdbench.models.deeper_gatgnn import Attention, GroupNorm, Pairs
+from mdbench.models.deeper_gatgnn import Attention, GroupNorm, Surroundings
+from mdbench.nn.edge_form import EdgeRows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -40,13 +41,25 @@ def test_attention():
     n_atoms, n_pairs, n_heads, n_channels = 7, 25, 3, 4
     layer = any_weights(Attention(n_channels, n_heads, "batch", 50.0)).train()
     i, j = torch.randint(n_atoms, (2, n_pairs))
-    receivers, senders = torch.cat([i, j]), torch.cat([j, i])
+    receivers, order = torch.cat([i, j]).sort(stable=True)
+    senders, rows = torch.cat([j, i])[order], torch.arange(n_pairs).repeat(2)[order]
+    place = torch.empty_like(order).index_copy(0, order, torch.arange(2 * n_pairs))
+    back, first = place[(order + n_pairs) % (2 * n_pairs)], place[:n_pairs]
+    every = torch.arange(2 * n_pairs)
     atoms = torch.randn(n_atoms, n_channels, dtype=torch.float64)
     features = torch.randn(n_pairs, n_channels, dtype=torch.float64)
-    pairs = Pairs(receivers, senders, torch.zeros_like(receivers), 1, features, None)
+    ends = receivers, senders, back
+    around = Surroundings(
+        pairs=EdgeRows(*ends, rows, first, n_atoms),
+        edges=EdgeRows(*ends, every, every, n_atoms),
+        system_index=torch.zeros_like(receivers),
+        n_systems=1,
+        features=features,
+        envelope=None,
+    )
 
     weights = torch.cat([layer.from_atoms, layer.from_pairs])
-    both = torch.cat([features, features])
+    both = features[rows]
     own, other = (
         functional.softplus(torch.cat([atoms[k], both], dim=1) @ weights)
         for k in (receivers, senders)
@@ -60,5 +73,5 @@ def test_attention():
     attention = softmax(functional.softplus(norm(scores)), receivers, num_nodes=n_atoms)
     messages = (heads[1] * attention[:, :, None]).mean(dim=1)
     expected = torch.zeros_like(atoms).index_add(0, receivers, messages) + layer.bias
-    found = layer(atoms, pairs)
+    found = layer(atoms, around)
     assert_allclose(found.detach(), expected.detach(), rtol=1e-12, atol=1e-14)

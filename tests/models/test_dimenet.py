@@ -70,9 +70,10 @@ def test_bilinear_layer(at, seed):
     graph, n_degrees, n_basis = crystal(seed), 5, 3
     layer = Interaction(6, 4, n_degrees, n_basis).double()
     directions = graph.edge_vectors / graph.edge_lengths[:, None]
-    radial = torch.randn(graph.n_edges, n_degrees, n_basis, dtype=torch.float64)
+    pairs, first = graph.pairs
+    radial = torch.randn(len(first), n_degrees, n_basis, dtype=torch.float64)
     incoming = torch.randn(graph.n_edges, 6, dtype=torch.float64)
-    found = layer.heard(incoming, AngularBasis.of(graph, directions, radial))
+    found = layer.heard(incoming, AngularBasis.of(graph, directions[first], radial))
 
     ji, kj = triplets(graph)
     cosines = (directions[ji] * directions[kj]).sum(dim=1)  # k → j and j → i
@@ -81,7 +82,7 @@ def test_bilinear_layer(at, seed):
         cosines = (-directions[ji] * directions[kj]).sum(dim=1)  # j → k and j → i
         signs = (-1.0) ** torch.arange(n_degrees, dtype=torch.float64)
         weights = weights * signs.repeat_interleave(n_basis)
-    basis = (harmonics(cosines, n_degrees)[:, :, None] * radial[kj]).flatten(1)
+    basis = (harmonics(cosines, n_degrees)[:, :, None] * radial[pairs[kj]]).flatten(1)
     bilinear = layer.bilinear.weight.detach().view(4, 6, 6)
     parts = torch.einsum("tb,tc,bic->ti", basis @ weights.T, incoming[kj], bilinear)
     expected = torch.zeros_like(found).index_add(0, torch.tensor(ji), parts)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.special import sph_harm_y, spherical_jn
+from torch.testing import assert_close
 
 from mdbench.nn.spherical import (
     SphericalBesselBasis,
@@ -78,6 +79,31 @@ def test_radial_functions_vanish_at_the_cutoff_with_two_derivatives():
     for found, power in ((value, 4), (slope, 3), (curvature, 2)):
         ratio = float((found[0] / found[1]).detach())
         assert_allclose(ratio, 2.0**power, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("power", [5, 6])
+def test_derivatives_of_radial_functions_are_those_of_autograd(power):
+    """Of the first three orders; the basis knows two of them by itself."""
+    basis = SphericalBesselBasis(CUTOFF, N_DEGREES, N_BASIS, power=power)
+    lengths = torch.linspace(1.0, CUTOFF - 0.01, 40, dtype=torch.float64, requires_grad=True)
+    probe = torch.randn(40, N_DEGREES, N_BASIS, dtype=torch.float64)
+    found, expected = basis(lengths), basis.derivative(lengths / CUTOFF, 0)
+    assert_close(found, expected, rtol=0, atol=0)
+    for weights in (probe, probe[:, 0, 0], probe[:, 1, 0]):
+        found, expected = (
+            torch.autograd.grad((x * weights).sum(), lengths, create_graph=True)[0]
+            for x in (found, expected)
+        )
+        assert_close(found, expected, rtol=0, atol=1e-11 * float(expected.detach().abs().max()))
+
+
+def test_radial_functions_beyond_the_cutoff_are_zero():
+    lengths = torch.tensor([CUTOFF, CUTOFF + 0.5], dtype=torch.float64, requires_grad=True)
+    found = SphericalBesselBasis(CUTOFF, N_DEGREES, N_BASIS)(lengths)
+    (slope,) = torch.autograd.grad(found.sum(), lengths, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), lengths)
+    for zero in (found, slope, curvature):
+        assert (zero == 0).all()
 
 
 def test_harmonics():

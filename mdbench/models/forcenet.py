@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,12 +17,16 @@ from torch.nn import functional
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import DirectModel
 from mdbench.models.elements import N_ELEMENTS, elements
+from mdbench.nn.edge_form import EdgeRows
 from mdbench.nn.envelopes import polynomial_envelope
 from mdbench.nn.layers import linear
+from mdbench.nn.pieces import silu
 from mdbench.nn.spherical import spherical_harmonics
 
 #: Each frequency over the one before.
 _GROWTH = 1.1
+#: Edges at once on a CPU, so that what is between two layers stays in its cache.
+_PIECE = 512
 #: Distances by which an edge is described: between the centers or surfaces of its atoms.
 _N_DISTANCES = 4
 
@@ -104,12 +110,83 @@ class ForceNet(DirectModel):
         """(n_systems,) sums of the atoms' energies, (n_atoms, 3) forces in units of the scale."""
         basis = self.basis(graph)
         envelope = polynomial_envelope(graph.edge_lengths, self.cutoff)[:, None]
+        pieces = Edges.of(graph, basis, envelope).pieces()
         atoms = self.embedding(self.element_waves[graph.atomic_numbers])
         for interaction in self.interactions:
-            atoms = atoms + interaction(atoms, basis, envelope, graph)
+            atoms = atoms + interaction(atoms, pieces)
         atoms = functional.silu(self.last(atoms))
         energies = segment_sum(self.energy(atoms)[:, 0], graph.system_index, graph.n_systems)
         return energies, None if self.conservative else self.decoder(atoms)
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """What all interactions know of some edges.
+
+    Messages are u V(h) ∘ v_s with a linear map V. An atom that hears of several images of another
+    one hears of the same v_s, so V acts once on Σ u h of the images: of a link.
+
+    Attributes:
+        receivers: (n_edges,)
+        senders: (n_edges,)
+        basis: (n_edges, n_functions).
+        envelope: (n_edges, 1).
+        link: (n_edges,) ascending.
+        links: Their edges are links: any two atoms that are neighbors, of whatever images.
+        decay: (n_links, 1) sums of the envelope.
+    """
+
+    receivers: Tensor
+    senders: Tensor
+    basis: Tensor
+    envelope: Tensor
+    link: Tensor
+    links: EdgeRows
+    decay: Tensor
+
+    @classmethod
+    def of(cls, graph: AtomGraph, basis: Tensor, envelope: Tensor) -> Edges:
+        """All edges of a graph.
+
+        Args:
+            graph: Atoms and edges.
+            basis: (n_edges, n_functions).
+            envelope: (n_edges, 1).
+        """
+        (receivers, senders), n_atoms = graph.edge_index, graph.n_atoms
+        keys, link = torch.unique(receivers * n_atoms + senders, return_inverse=True)
+        i, j = keys // n_atoms, keys % n_atoms
+        links = _rows(i, j, torch.searchsorted(keys, j * n_atoms + i), n_atoms)
+        decay = segment_sum(envelope, link, len(keys))
+        return cls(receivers, senders, basis, envelope, link, links, decay)
+
+    def pieces(self) -> list[Edges]:
+        """The same without derivatives: on a CPU, so many that stay in its cache."""
+        link, n_links = self.link, len(self.decay)
+        if torch.is_grad_enabled() or link.device.type != "cpu":
+            return [self]
+        last = torch.cat([link[::_PIECE], link.new_tensor([n_links])])
+        ends = [torch.searchsorted(link, last).tolist(), last.tolist()]
+        cuts = zip(*([slice(*pair) for pair in pairwise(cut)] for cut in ends), strict=True)
+        return [self._piece(*cut) for cut in cuts]
+
+    def _piece(self, some: slice, links: slice) -> Edges:
+        receivers, senders, back = self.links.receivers, self.links.senders, self.links.back
+        return Edges(
+            self.receivers[some],
+            self.senders[some],
+            self.basis[some],
+            self.envelope[some],
+            self.link[some] - links.start,
+            _rows(receivers[links], senders[links], back[links], self.links.n_atoms),
+            self.decay[links],
+        )
+
+
+def _rows(receivers: Tensor, senders: Tensor, back: Tensor, n_atoms: int) -> EdgeRows:
+    """Edges with a row of filters for each."""
+    every = torch.arange(len(receivers), device=receivers.device)
+    return EdgeRows(receivers, senders, back, every, every, n_atoms)
 
 
 class EdgeBasis(nn.Module):
@@ -163,20 +240,33 @@ class Interaction(nn.Module):
         self.itself = nn.Parameter(nn.init.xavier_uniform_(torch.empty(1, n_channels)))
         self.update = normed_layers(n_channels, n_channels)
 
-    def forward(self, atoms: Tensor, basis: Tensor, envelope: Tensor, graph: AtomGraph) -> Tensor:
+    def forward(self, atoms: Tensor, pieces: list[Edges]) -> Tensor:
         """(n_atoms, n_channels)."""
-        receivers, senders = graph.edge_index
         to_edge, to_sender, to_receiver = self.joint.weight.chunk(3, dim=1)
         bias = self.joint.bias + to_edge @ self.from_basis.bias
         received = functional.linear(atoms, to_receiver, bias)
         sent = functional.linear(atoms, to_sender)
-        sums = functional.linear(basis, to_edge @ self.from_basis.weight)  # both layers at once
-        sums = sums + received.index_select(0, receivers) + sent.index_select(0, senders)
+        to_sums = to_edge @ self.from_basis.weight  # both layers at once
         values = self.values(atoms)
-        messages = self.filters(sums) * envelope * values.index_select(0, senders)
-        heard = segment_sum(messages, receivers, graph.n_atoms) + self.itself * values
+        heard = self.itself * values
+        for edges in pieces:
+            heard += self._heard(received, sent, to_sums, values, edges)
         change: Tensor = self.update(heard)
         return change
+
+    def _heard(
+        self, received: Tensor, sent: Tensor, to_sums: Tensor, values: Tensor, edges: Edges
+    ) -> Tensor:
+        """(n_atoms, n_channels) sums of the messages of some edges."""
+        to_middle, middle_bias, to_last, last_bias = self.filters.parameters()
+        sums = received.index_select(0, edges.receivers)
+        sums += sent.index_select(0, edges.senders)
+        hidden = silu(sums.addmm_(edges.basis, to_sums.T))
+        hidden = silu(functional.linear(hidden, to_middle, middle_bias))
+        of_links = segment_sum(hidden * edges.envelope, edges.link, len(edges.decay))
+        filters = (edges.decay * last_bias).addmm_(of_links, to_last.T)
+        every = filters.new_ones(len(filters), 1, 1)
+        return edges.links.heard(values[:, None], filters, every)[:, 0]
 
 
 def normed_layers(n_channels: int, n_out: int) -> nn.Sequential:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import DirectModel
+from mdbench.nn.edge_form import EdgeRows
 from mdbench.nn.envelopes import polynomial_envelope
+from mdbench.nn.frame_scalars import frame_scalars
 from mdbench.nn.layers import linear, soft_length
+from mdbench.nn.pieces import silu
 from mdbench.nn.radial import ExpNormalBasis
 
-#: Rows of a layer at once on a CPU, so that what is between two layers stays in its cache.
-_BLOCK = 8192
+#: Edges at once on a CPU, so that what is between two layers stays in its cache.
+_PIECE = 512
 
 
 class LeftNet(DirectModel):
@@ -103,26 +107,89 @@ class LeftNet(DirectModel):
 
     def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
         """(n_systems,) energies and (n_atoms, 3) forces in units of the scale."""
-        receivers, senders = graph.edge_index
-        directions = graph.edge_vectors / graph.edge_lengths[:, None]
-        envelope = polynomial_envelope(graph.edge_lengths, self.cutoff)[:, None]
-        basis = self.basis(graph.edge_lengths)
+        pairs = EdgeRows.of_pairs(graph)
+        lengths = torch.index_select(graph.edge_lengths, 0, pairs.first)
+        envelope = polynomial_envelope(lengths, self.cutoff)[:, None]
+        basis = self.basis(lengths)
         radial = basis * envelope
         filters = self.radial(radial) * envelope
+        directions = (graph.edge_vectors / graph.edge_lengths[:, None])[:, :, None]
+        every = directions.new_ones(graph.n_edges, 1, 1)
 
-        neighbors = torch.index_select(self.neighbors(graph.atomic_numbers), 0, senders)
         atoms = self.embedding(graph.atomic_numbers)
-        atoms = atoms + segment_sum(neighbors * filters, receivers, graph.n_atoms)
-        surroundings = self.surroundings(atoms, filters, directions, graph)
-        structure = self.structure(surroundings, edge_frames(directions, envelope, graph), graph)
-        edges = torch.cat([structure * envelope, filters, radial], dim=1)
+        neighbors = self.neighbors(graph.atomic_numbers)[:, None]
+        atoms = atoms + pairs.heard(neighbors, filters, every)[:, 0]
+        surroundings = self.surroundings(atoms, filters, directions, pairs)
+        decay = torch.index_select(envelope, 0, pairs.rows)
+        frames = edge_frames(directions[:, :, 0], decay, graph)
+        structure = self.structure(surroundings, frames, graph) * decay
+        edges = Edges(EdgeRows.of_edges(graph), pairs.rows, structure, directions, every)
+        known = Lengths(torch.cat([filters, radial], dim=1), basis, envelope)
+        pieces = edges.pieces()
         vectors: Tensor | None = None
         for message, update in zip(self.messages, self.updates, strict=True):
-            atoms, vectors = message(atoms, vectors, edges, basis, envelope, directions, graph)
+            atoms, vectors = message(atoms, vectors, known, pieces)
             atoms, vectors = update(atoms, vectors)
         energies = self.energy(atoms)[:, 0]
         total = segment_sum(energies, graph.system_index, graph.n_systems)
         return total, None if self.force is None else self.force(atoms, vectors)
+
+
+class Lengths(NamedTuple):
+    """What all messages know of the lengths of pairs: once for both directions.
+
+    Attributes:
+        radial: (n_pairs, n_channels + n_basis) functions that end at the cutoff.
+        basis: (n_pairs, n_basis) functions that do not.
+        envelope: (n_pairs, 1).
+    """
+
+    radial: Tensor
+    basis: Tensor
+    envelope: Tensor
+
+
+class Edges(NamedTuple):
+    """What all messages know of some edges.
+
+    Attributes:
+        rows: Their atoms.
+        pairs: (n_edges,) pair of each.
+        structure: (n_edges, 2 n_channels) A_ij, which ends at the cutoff.
+        directions: (n_edges, 3, 1) e_ij.
+        every: (n_edges, 1, 1) ones.
+    """
+
+    rows: EdgeRows
+    pairs: Tensor
+    structure: Tensor
+    directions: Tensor
+    every: Tensor
+
+    def pieces(self) -> list[Edges]:
+        """The same without derivatives: on a CPU, so many that stay in its cache."""
+        if torch.is_grad_enabled() or self.pairs.device.type != "cpu":
+            return [self]
+        firsts = range(0, len(self.pairs), _PIECE)
+        return [self._piece(slice(first, first + _PIECE)) for first in firsts]
+
+    def _piece(self, some: slice) -> Edges:
+        rows, pairs = self.rows, self.pairs[some]
+        every = torch.arange(len(pairs))
+        return Edges(
+            EdgeRows(
+                rows.receivers[some],
+                rows.senders[some],
+                rows.back[some],
+                every,
+                every,
+                rows.n_atoms,
+            ),
+            pairs,
+            self.structure[some],
+            self.directions[some],
+            self.every[some],
+        )
 
 
 def edge_frames(directions: Tensor, envelope: Tensor, graph: AtomGraph) -> Tensor:
@@ -149,12 +216,10 @@ class Surroundings(nn.Module):
         self.sent = nn.Sequential(nn.Linear(n_channels, n_channels), nn.SiLU())
 
     def forward(
-        self, atoms: Tensor, filters: Tensor, directions: Tensor, graph: AtomGraph
+        self, atoms: Tensor, filters: Tensor, directions: Tensor, pairs: EdgeRows
     ) -> Tensor:
         """(n_atoms, 3, n_channels)."""
-        receivers, senders = graph.edge_index
-        sent = torch.index_select(self.sent(atoms), 0, senders) * filters
-        return segment_sum(directions[:, :, None] * sent[:, None], receivers, graph.n_atoms)
+        return pairs.heard(self.sent(atoms)[:, None], filters, directions)
 
 
 class Structure(nn.Module):
@@ -177,19 +242,7 @@ class Structure(nn.Module):
             frames: (n_edges, 3, 3).
             graph: Atoms and edges.
         """
-        ends = [
-            self._seen(frames @ torch.index_select(surroundings, 0, end))
-            for end in graph.edge_index
-        ]
-        return torch.cat(ends, dim=1)
-
-    def _seen(self, projections: Tensor) -> Tensor:
-        """(n_edges, n_channels) of (n_edges, 3, n_channels)."""
-        along, across, third = projections.unbind(dim=1)
-        across = soft_length(across.square())  # of either handedness
-        rows = torch.stack([along, across, third], dim=2).view(-1, 3)
-        blocks = torch.split(rows, _BLOCK) if rows.device.type == "cpu" else (rows,)
-        return along + torch.cat([self.scalars(block) for block in blocks]).view_as(along)
+        return frame_scalars(surroundings, frames, graph.edge_index, self.scalars)
 
 
 class Message(nn.Module):
@@ -203,7 +256,7 @@ class Message(nn.Module):
 
     def __init__(self, n_channels: int, n_basis: int, *, has_vectors: bool) -> None:
         super().__init__()
-        n_parts = 3 if has_vectors else 2
+        self.n_parts = n_parts = 3 if has_vectors else 2
         n_edge = 3 * n_channels + n_basis
         self.sent = nn.Sequential(
             linear(n_channels, n_channels), nn.SiLU(), linear(n_channels, n_parts * n_channels)
@@ -215,38 +268,50 @@ class Message(nn.Module):
         self.structure = nn.Sequential(nn.Linear(n_edge, 3 * n_channels), nn.SiLU(), last)
 
     def forward(
-        self,
-        atoms: Tensor,
-        vectors: Tensor | None,
-        edges: Tensor,
-        basis: Tensor,
-        envelope: Tensor,
-        directions: Tensor,
-        graph: AtomGraph,
+        self, atoms: Tensor, vectors: Tensor | None, known: Lengths, pieces: list[Edges]
     ) -> tuple[Tensor, Tensor]:
-        """(n_atoms, n_channels) and (n_atoms, 3, n_channels).
+        """(n_atoms, n_channels) and (n_atoms, 3, n_channels), with what is heard."""
+        n_channels = atoms.shape[1]
+        scalars, along, *shares = self.sent(atoms)[:, None].split(n_channels, dim=2)
+        carried = None if vectors is None else vectors * shares[0] / math.sqrt(3.0)
+        scalars_heard, heard = torch.zeros_like(atoms), atoms.new_zeros(len(atoms), 3, n_channels)
+        for edges, filters in self._filters(known, pieces):
+            rows = edges.rows
+            scalars_heard = scalars_heard + rows.heard(scalars, filters[0], edges.every)[:, 0]
+            heard = heard + rows.heard(along, filters[1], edges.directions)
+            if carried is not None:
+                heard = heard + rows.heard(carried, filters[2], edges.every)
+        heard = heard / math.sqrt(n_channels)
+        return atoms + scalars_heard, heard if vectors is None else vectors + heard
 
-        Args:
-            atoms: (n_atoms, n_channels).
-            vectors: (n_atoms, 3, n_channels), or None where all are zero.
-            edges: (n_edges, 3 n_channels + n_basis) structure and distance.
-            basis: (n_edges, n_basis), without the envelope.
-            envelope: (n_edges, 1).
-            directions: (n_edges, 3) unit vectors.
-            graph: Atoms and edges.
-        """
-        receivers, senders = graph.edge_index
-        n_atoms, n_channels = atoms.shape
-        filters = self.filters(basis) * envelope * self.structure(edges)
-        sent = torch.index_select(self.sent(atoms), 0, senders) * filters
-        scalars, along, *shares = sent.split(n_channels, dim=1)
-        heard = directions[:, :, None] * along[:, None]
-        if vectors is not None:
-            carried = torch.index_select(vectors / math.sqrt(3.0), 0, senders)
-            heard = torch.addcmul(heard, carried, shares[0][:, None])
-        heard = segment_sum(heard, receivers, n_atoms) / math.sqrt(n_channels)
-        atoms = atoms + segment_sum(scalars, receivers, n_atoms)
-        return atoms, heard if vectors is None else vectors + heard
+    def _filters(self, known: Lengths, pieces: list[Edges]) -> Iterator[tuple[Edges, list[Tensor]]]:
+        """Each piece and the (n_edges, n_channels) filters of each part of what is sent."""
+        of_edges, bias, to_parts, part_biases = self.structure.parameters()
+        sizes = [of_edges.shape[1] - known.radial.shape[1], known.radial.shape[1]]
+        of_ends, of_lengths = torch.split(of_edges, sizes, dim=1)
+        of_pairs = functional.linear(known.radial, of_lengths, bias)
+        fading = self.filters(known.basis) * known.envelope
+        # a product for each part: its rows are then rows in memory, as sums over edges want them
+        parts = [
+            (to_part, part_bias, fading_part.contiguous())
+            for to_part, part_bias, fading_part in zip(
+                to_parts.chunk(self.n_parts),
+                part_biases.chunk(self.n_parts),
+                fading.chunk(self.n_parts, dim=1),
+                strict=True,
+            )
+        ]
+        for edges in pieces:
+            sums = of_pairs.index_select(0, edges.pairs)
+            hidden = silu(sums.addmm_(edges.structure, of_ends.T))
+            yield (
+                edges,
+                [
+                    functional.linear(hidden, to_part, part_bias)
+                    * fading_part.index_select(0, edges.pairs)
+                    for to_part, part_bias, fading_part in parts
+                ],
+            )
 
 
 class Update(nn.Module):

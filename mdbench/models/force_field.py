@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from torch import Tensor
 from mdbench.errors import InputError
 from mdbench.graph import AtomGraph, ListedEdges, edge_list
 from mdbench.models.base import EnergyModel
+from mdbench.models.memory import bytes_per_edge
 from mdbench.neighbors_torch import moved_too_far
 from mdbench.potentials.base import Systems
 
-#: Directed edges that are computed at once: more leave the cache of a CPU, and fill a GPU.
-CPU_EDGES, GPU_EDGES = 12_000, 400_000
+#: What systems may take that are computed at once: on a CPU, where more are no faster, since they
+#: leave its cache; and of a GPU's memory.
+_CPU_BYTES, _GPU_SHARE = 1 << 25, 0.4
 
 
 class ModelForceField:
@@ -33,7 +36,7 @@ class ModelForceField:
         elements: Those of the training data; by default all in the model's table.
         device: Where to compute.
         skin: By how much neighbor lists reach beyond the cutoff, Å: costs time, changes nothing.
-        max_edges: Directed edges that are computed at once.
+        max_bytes: Memory for systems that are computed at once; a single one may take more.
         whole_lists: Compute edges of the list that are beyond the cutoff, too, where models take
             them to zero: by default on a GPU, which then need not be waited for.
     """
@@ -47,7 +50,7 @@ class ModelForceField:
         elements: Sequence[str] | None = None,
         device: torch.device | str = "cpu",
         skin: float = 1.0,
-        max_edges: int | None = None,
+        max_bytes: float | None = None,
         whole_lists: bool | None = None,
     ) -> None:
         self.device = torch.device(device)
@@ -59,13 +62,18 @@ class ModelForceField:
         self.elements = elements
         self.skin = skin
         on_cpu = self.device.type == "cpu"
-        self.max_edges = max_edges or (CPU_EDGES if on_cpu else GPU_EDGES)
+        self._max_bytes = max_bytes
         self.whole_lists = not on_cpu if whole_lists is None else whole_lists
 
     @property
     def dtype(self) -> torch.dtype:
         """Precision in which the model runs."""
         return self.model.dtype
+
+    @cached_property
+    def max_edges(self) -> float:
+        """Directed edges that are computed at once."""
+        return (self._max_bytes or _room(self.device)) / bytes_per_edge(self.model)
 
     def evaluator(self, systems: Systems) -> ModelEvaluator:
         """An evaluator for these systems.
@@ -139,7 +147,9 @@ class ModelEvaluator:
         self.forces: Any = self._forces.numpy() if on_cpu else self._forces
         self.virials: Any = self._virials.numpy() if on_cpu else self._virials
         edges = expected_edges(systems, self._model.cutoff)
-        self._parts = [_Part(range(*part)) for part in _parts(edges, force_field.max_edges)]
+        # alone, a system is never divided, and nothing need be measured
+        most = force_field.max_edges if systems.n_systems > 1 else math.inf
+        self._parts = [_Part(range(*part)) for part in _parts(edges, most)]
         # atoms with too many neighbors would have to be looked for, and faults of cutoffs kept
         self._whole = force_field.whole_lists and self._model.ends_at_cutoff
         self._reference: Tensor | None = None
@@ -262,7 +272,14 @@ def expected_edges(systems: Systems, cutoff: float) -> NDArray[np.float64]:
     return edges
 
 
-def _parts(edges: NDArray[np.float64], max_edges: int) -> list[tuple[int, int]]:
+def _room(device: torch.device) -> float:
+    """Bytes for systems that are computed at once."""
+    if device.type == "cuda":
+        return _GPU_SHARE * torch.cuda.get_device_properties(device).total_memory
+    return _CPU_BYTES
+
+
+def _parts(edges: NDArray[np.float64], max_edges: float) -> list[tuple[int, int]]:
     """First and last + 1 of the systems that are computed at once, in their order."""
     parts, first, room = [], 0, 0.0
     for s, n in enumerate(edges):

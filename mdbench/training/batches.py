@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mdbench.graph import AtomGraph, build_graph, join_graphs
 from mdbench.models.base import EnergyModel
+from mdbench.models.memory import kept_bytes
 from mdbench.samples import Samples
 
 FloatArray = NDArray[np.float64]
@@ -306,18 +307,7 @@ def prefetched(items: Iterable[Item], ahead: int = _AHEAD) -> Generator[Item, No
 
 def bytes_per_edge(model: EnergyModel, batch: Batch) -> float:
     """Memory that a model's derivatives for training take for each edge, measured on a batch."""
-    storages: dict[int, int] = {}
-    kept: list[Tensor] = []
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-        kept.append(tensor)  # so that no other tensor gets its place
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model.predict(batch.graph, create_graph=True)
-    return sum(storages.values()) / max(batch.graph.n_edges, 1)
+    return kept_bytes(model, batch.graph, create_graph=True) / max(batch.graph.n_edges, 1)
 
 
 def room(device: torch.device) -> float:

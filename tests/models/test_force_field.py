@@ -11,6 +11,7 @@ from mdbench.md.simulate import simulate
 from mdbench.md.state import Run
 from mdbench.models import create, parse_name
 from mdbench.models.force_field import ModelForceField, expected_edges
+from mdbench.models.memory import bytes_per_edge
 from mdbench.potentials.base import Systems
 from mdbench.potentials.materials import MATERIALS, material
 from mdbench.potentials.refpot import RefPot
@@ -62,10 +63,10 @@ def alone(systems, positions, s):
     return evaluator, atoms
 
 
-@pytest.mark.parametrize("max_edges", [1, 2_000, 10**9])
-def test_a_batch_in_parts_is_its_systems_alone(max_edges):
+@pytest.mark.parametrize("edges", [1, 2_000, 10**9])
+def test_a_batch_in_parts_is_its_systems_alone(edges):
     systems, positions = all_distorted(0, width=0.1, strain=0.1)
-    evaluator = field(max_edges=max_edges).evaluator(systems)
+    evaluator = field(max_bytes=edges * bytes_per_edge(model())).evaluator(systems)
     evaluator.evaluate(positions, np.ones(4, dtype=bool))
     for s in range(4):
         twin, atoms = alone(systems, positions, s)

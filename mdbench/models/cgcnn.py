@@ -89,6 +89,7 @@ class Cgcnn(EnergyModel):
         check_word("readout", readout, _READOUTS)
         self.pools_features = readout == "mean"
         self.envelope = None if envelope is None else envelope_of(envelope)
+        self.ends_at_cutoff = envelope is not None
         self.register_buffer("element_bits", torch.as_tensor(element_bits(), dtype=torch.float32))
         self.embedding = linear(self.element_bits.shape[1], n_channels)
         self.basis = GaussianBasis(cutoff, n_basis, trainable=True)

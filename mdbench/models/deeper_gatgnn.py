@@ -132,6 +132,7 @@ class DeeperGatgnn(EnergyModel):
         check_word("edge_activation", edge_activation, _ACTIVATIONS)
         self.pools_features = readout == "mean"
         self.envelope = None if envelope is None else envelope_of(envelope)
+        self.ends_at_cutoff = envelope is not None
         self.bends = edge_activation == "leaky_relu"
         self.embedding = nn.Embedding(n_elements, n_embedding)
         self.to_channels = linear(n_embedding, n_channels)

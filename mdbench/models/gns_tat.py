@@ -115,6 +115,7 @@ class GnsTat(EnergyModel):
         if n_channels % n_heads:
             raise InputError("n_heads", expected=f"a divisor of {n_channels}", found=n_heads)
         self.averages, self.vector_envelope = readout == "mean", vector_envelope
+        self.ends_at_cutoff = vector_envelope
         self.envelope = envelope_of(envelope)
         self.embedding = nn.Embedding(n_elements, n_channels)
         self.basis = GaussianBasis(cutoff, n_basis, trainable=True)

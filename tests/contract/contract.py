@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mdbench.errors import InputError
-from mdbench.graph import AtomGraph
+from mdbench.graph import AtomGraph, ListedEdges, edge_list
 from mdbench.models.force_field import ModelForceField
 from mdbench.potentials.base import Systems
 from tests.contract.systems import (
@@ -211,6 +211,23 @@ def few_neighbors(model):
         batch_is_single(model)
 
 
+def edges_beyond_the_cutoff(model):
+    """Have no effect: whole neighbor lists give what is left of them at the cutoff."""
+    assert model.ends_at_cutoff
+    for system in (random_system(40), narrow_system(41)):
+        x, cells = torch.tensor(system.positions), torch.tensor(system.cell)[None]
+        first = torch.tensor([0, len(system.numbers)])
+        found = edge_list(x, cells, first, model.cutoff + 1.0)
+        listed = ListedEdges.of(torch.tensor(system.numbers), cells, first, found)
+        vectors = listed.edge_vectors(x).to(model.dtype)
+        whole = listed.whole(model.dtype).with_vectors(vectors)
+        near = graph(model, system)
+        assert whole.n_edges > near.n_edges
+        for one, other in zip(model.predict(whole), model.predict(near), strict=True):
+            assert one.isnan().equal(other.isnan())
+            assert_near(one.nan_to_num(), other.nan_to_num(), accuracy(model))
+
+
 def round_trip(model):
     """The state is all that there is: another model that loads it does the same, bit for bit."""
     other = copy.deepcopy(model)
@@ -382,6 +399,7 @@ CONTRACT = [
     determinism,
     few_atoms,
     few_neighbors,
+    edges_beyond_the_cutoff,
     round_trip,
     scale_and_shifts,
     strange_elements,

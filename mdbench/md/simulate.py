@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mdbench.collector import leaving_old_objects
 from mdbench.md.frames import FrameBuffer, Frames, Recording, bytes_per_frame, end_reasons
 from mdbench.md.integrators import STEPS, Moves, ramp_step
 from mdbench.md.limits import PAIR_INTERVAL
@@ -200,18 +201,19 @@ def _chunks(
         buffer = FrameBuffer(moves.state, evaluator, recording, chunk_frames)
         end = min(step + chunk_frames * stride, last)
         deadline = time.monotonic() + _CHUNK_S
-        for done in range(step, end):
-            if done < n_ramp:
-                ramp_step(moves, evaluator)
-            else:
-                if (done - n_ramp) % stride == 0:
-                    buffer.record(done - n_ramp)
-                move(moves, evaluator)
-            if (done + 1) % PAIR_INTERVAL == 0:
-                moves.look_at_pairs()
-            if time.monotonic() > deadline:
-                end = done + 1
-                break
+        with leaving_old_objects():
+            for done in range(step, end):
+                if done < n_ramp:
+                    ramp_step(moves, evaluator)
+                else:
+                    if (done - n_ramp) % stride == 0:
+                        buffer.record(done - n_ramp)
+                    move(moves, evaluator)
+                if (done + 1) % PAIR_INTERVAL == 0:
+                    moves.look_at_pairs()
+                if time.monotonic() > deadline:
+                    end = done + 1
+                    break
         step, state = end, moves.on_host()
         yield Chunk(
             frames=buffer.frames(state, settings),

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mdbench.collector import leaving_old_objects
 from mdbench.errors import InputError
 from mdbench.models.base import EnergyModel
 from mdbench.training import schedule
@@ -163,7 +164,7 @@ class Training:
     def run(self) -> None:
         """Trains until the budget is spent, the user stops it, or it diverges."""
         cuda = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda):
+        with torch.random.fork_rng(devices=cuda), leaving_old_objects():
             self._seed_random()
             try:
                 self._train()

@@ -132,6 +132,7 @@ class Equiformer(EnergyModel):
                 expected=f"a number that divides {n_channels} scalars and {n_vectors} vectors",
             )
         self.envelope = None if envelope is None else envelope_of(envelope)
+        self.ends_at_cutoff = envelope is not None
         widths = Widths(n_channels, n_vectors)
         self.embedding = nn.Embedding(n_elements, n_channels)
         self.basis = LearnedGaussians(cutoff, n_basis)
@@ -186,7 +187,8 @@ class DegreeEmbedding(nn.Module):
         hidden = self.radial.before_last(near.radial)
         weights = (near.envelope / math.sqrt(self.mean_neighbors))[:, :, None]
         harmonics = functional.pad(math.sqrt(3.0) * near.directions, (1, 0), value=1.0) * weights
-        sums = harmonics.transpose(1, 2) @ hidden  # (n_atoms, 4, n_radial + 1)
+        rows = hidden.index_select(0, near.rows).view(*near.envelope.shape, -1)
+        sums = harmonics.transpose(1, 2) @ rows  # (n_atoms, 4, n_radial + 1)
         to_scalars, to_vectors = (
             self.constant[:, None] * w for w in self.radial.last_weights.chunk(2)
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,35 +12,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mdbench.graph import AtomGraph
+from mdbench.nn.edge_products import EdgeProducts
 from mdbench.nn.envelopes import Envelope
 from mdbench.nn.equivariant import EquivariantLinear, Features, Widths, gain_of, normal_linear
 from mdbench.nn.neighborhoods import edge_slots
+from mdbench.nn.path_scores import leaky, path_scores
 
-#: Slope of the activation of scores far below 0.
-_LEAK = 0.2
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return _LEAK * x + (1.0 - _LEAK) * functional.silu(x)
-
-
-LEAKY_GAIN = gain_of(_leaky)
+LEAKY_GAIN = gain_of(leaky)
 
 
 @dataclass(frozen=True, eq=False)
 class Neighborhoods:
     """Edges by the atom that receives them, so that sums over neighbors are matrix products.
 
+    What depends on the length of an edge alone is the same for both its directions: it is computed
+    once for a pair.
+
     Attributes:
         senders: (n_atoms · n_slots,) sending atom; 0 in a slot without an edge.
+        rows: (n_atoms · n_slots,) the row of radial functions of a slot.
+        radial: (n_pairs + 1, n_basis) of the length; the last row is for slots without an edge.
         directions: (n_atoms, n_slots, 3) unit vectors from receiver to sender.
-        radial: (n_atoms, n_slots, n_basis) of the length.
         envelope: (n_atoms, n_slots); 0 in a slot without an edge.
     """
 
     senders: Tensor
-    directions: Tensor
+    rows: Tensor
     radial: Tensor
+    directions: Tensor
     envelope: Tensor
 
     @classmethod
@@ -48,7 +49,7 @@ class Neighborhoods:
         """The edges of a graph.
 
         Args:
-            graph: With its edges sorted by receiver.
+            graph: With its edges sorted by receiver, in both directions.
             basis: (n, n_basis) of (n,) lengths.
             envelope: None for 1 at each edge.
             cutoff: Å.
@@ -63,12 +64,21 @@ class Neighborhoods:
             weights = torch.zeros_like(lengths).index_fill(0, slots, 1.0)
         else:
             weights = envelope(lengths, cutoff)
+        pairs, first = graph.pairs
+        rows = slots.new_full((math.prod(shape),), len(first)).index_copy(0, slots, pairs)
         return cls(
             senders=slots.new_zeros(math.prod(shape)).index_copy(0, slots, senders),
+            rows=rows,
+            radial=basis(torch.cat([lengths[slots[first]], nowhere[:1]])),
             directions=(vectors / lengths[:, None]).view(*shape, 3),
-            radial=basis(lengths).view(*shape, -1),
             envelope=weights.view(shape),
         )
+
+    def products(
+        self, sent: Tensor, received: Tensor, filters: Tensor, maps: Tensor | None = None
+    ) -> EdgeProducts:
+        """Products of edges, of (n_atoms, n_own, n) features and (n_pairs + 1, n) filters."""
+        return EdgeProducts(self.senders, self.rows, maps, sent, received, filters)
 
 
 class LearnedGaussians(nn.Module):
@@ -171,84 +181,80 @@ class EquivariantAttention(nn.Module):
     def forward(self, atoms: Features, near: Neighborhoods) -> Features:
         """Features of atoms."""
         sent, received = self.from_sender(atoms), self.from_receiver(atoms)
-        s_j, v_j = (
-            torch.index_select(x, 0, near.senders).view(*near.envelope.shape, *x.shape[1:])
-            for x in sent
-        )
-        scalars = s_j + received.scalars[:, None]
-        along = (v_j * near.directions[:, :, :, None]).sum(dim=2)
-        along = along + near.directions @ received.vectors
-        hidden = self.radial.before_last(near.radial)
-        last = torch.split(self.radial.last_weights, self.path_widths)
-        w = [hidden @ weights.T for weights in last]
-        paths = scalars * w[0], along * w[1]  # 0⊗0→0, 1⊗1→0
+        scalars = sent.scalars[:, None], received.scalars[:, None]
+        vectors = sent.vectors, received.vectors
+        w = self.filters(near.radial)
+        along = near.directions.view(-1, 1, 3)
+        paths = near.products(*scalars, w[0]), near.products(*vectors, w[1], along)
         attention = self.attention(paths, near.envelope)
-        sums = torch.cat([attention @ path for path in paths], dim=2)
+        heard = by_head([path.heard(attention) for path in paths], self.values.scalars.weight)
         bias = self.values.scalars.bias.view(self.n_heads, -1)
-        heard = by_head(sums, self.values.scalars.weight)
-        heard = (heard + attention.sum(dim=2, keepdim=True) * bias).flatten(1)
-        vectors = v_j.new_zeros(len(heard), 3, 0)
+        own = attention.sum(dim=2, keepdim=True) * bias  # each edge has the bias
+        heard = heard + own.flatten(1)
+        carried = heard.new_zeros(len(heard), 3, 0)
         if self.values.vectors is not None:
-            parts = scalars, along, v_j, received
-            sums = self.vector_sums(attention, near.directions, w[2:], *parts)
-            vectors = by_head(sums, self.values.vectors.weight).transpose(1, 2).flatten(2)
-        mixed: Features = self.mix(Features(heard, vectors))
+            directed = attention[:, :, None] * near.directions.transpose(1, 2)[:, None]
+            directed = math.sqrt(3.0) * directed.flatten(1, 2)  # (n_atoms, 3 n_heads, n_slots)
+            turns = (across if self.even else quadrupoles)(near.directions)
+            heads = (
+                near.products(*scalars, w[2]).heard(directed),  # 0⊗1→1
+                near.products(*vectors, w[3]).heard(attention),  # 1⊗0→1
+                near.products(*vectors, w[4], turns).heard(attention),  # 1⊗1→1, or 1⊗2→1
+            )
+            by_component = [part.view(len(heard), self.n_heads, 3, -1) for part in heads]
+            carried = by_head(by_component, self.values.vectors.weight)
+        mixed: Features = self.mix(Features(heard, carried))
         return mixed
 
-    def vector_sums(
-        self,
-        attention: Tensor,
-        directions: Tensor,
-        radial: list[Tensor],
-        scalars: Tensor,
-        along: Tensor,
-        sent: Tensor,
-        received: Features,
-    ) -> Tensor:
-        """(n_atoms, n_heads, 3, n): Σ_j a_ij of the paths that give vectors.
+    def filters(self, radial: Tensor) -> list[Tensor]:
+        """(n, n_channels) radial functions of each path, of (n, n_basis)."""
+        hidden, last = self.radial.hidden(radial), self.radial.last
+        of_paths = (torch.split(p, self.path_widths) for p in (last.weight, last.bias))
+        return [functional.linear(hidden, *parts) for parts in zip(*of_paths, strict=True)]
 
-        A sum with a r̂ is a product with a ⊗ r̂, and what is the receiver's stands before the sum,
-        so an edge's vectors are multiplied as they are sent.
-        """
-        shape = (*attention.shape[:2], 3, -1)
-        directed = attention[:, :, None] * directions.transpose(1, 2)[:, None]
-        directed = directed.flatten(1, 2)  # (n_atoms, 3 n_heads, n_slots)
-        plain = [
-            (attention @ (sent * w[:, :, None]).flatten(2)).view(shape)
-            + (attention @ w)[:, :, None] * received.vectors[:, None]
-            for w in (radial[1:2] if self.even else radial[1:])
-        ]
-        first = math.sqrt(3.0) * (directed @ (scalars * radial[0])).view(shape)
-        if self.even:
-            vectors = sent + received.vectors[:, None]
-            across = torch.linalg.cross(vectors, directions[..., None].expand_as(sent), dim=2)
-            turned = (attention @ (across * radial[2][:, :, None]).flatten(2)).view(shape)
-            last = math.sqrt(1.5) * turned  # 1⊗1→1
-        else:
-            stretched = (directed @ (along * radial[2])).view(shape)
-            last = (3.0 * stretched - plain[1]) / math.sqrt(2.0)  # 1⊗2→1
-        return torch.cat([first, plain[0], last], dim=3)  # 0⊗1→1, 1⊗0→1
-
-    def attention(self, paths: tuple[Tensor, Tensor], envelope: Tensor) -> Tensor:
-        """(n_atoms, n_heads, n_slots): a, from the (n_atoms, n_slots, n) scalar paths."""
-        widths = [path.shape[2] for path in paths]
-        first, second = torch.split(self.to_scores.weight, widths, dim=1)
-        hidden = functional.linear(paths[0], first, self.to_scores.bias) + paths[1] @ second.T
-        own = torch.eye(self.n_heads, dtype=hidden.dtype, device=hidden.device)
+    def attention(self, paths: tuple[EdgeProducts, EdgeProducts], envelope: Tensor) -> Tensor:
+        """(n_atoms, n_heads, n_slots): a, from the scalar paths."""
+        own = torch.eye(self.n_heads, dtype=envelope.dtype, device=envelope.device)
         heads = LEAKY_GAIN * torch.einsum("hc,hg->hcg", self.scores, own).flatten(0, 1)
-        scores = functional.silu(hidden) @ ((1.0 - _LEAK) * heads) + hidden @ (_LEAK * heads)
-        scores = scores.transpose(1, 2).masked_fill(envelope[:, None] == 0.0, 0.0)
+        scores = path_scores(*paths, self.to_scores.weight, self.to_scores.bias, heads)
+        scores = scores.view(*envelope.shape, -1).transpose(1, 2)
+        scores = scores.masked_fill(envelope[:, None] == 0.0, 0.0)
         most = scores.detach().amax(dim=2, keepdim=True).clamp(min=0.0)
         weights = torch.exp(scores - most) * envelope[:, None]
-        return weights / (weights.sum(dim=2, keepdim=True) + self.vacancy * torch.exp(-most))
+        total = weights.sum(dim=2, keepdim=True) + self.vacancy * torch.exp(-most)
+        return weights / total
 
 
-def by_head(sums: Tensor, weights: Tensor) -> Tensor:
-    """(n_atoms, n_heads, …, n_out/n_heads): what each head makes of its sums.
+def quadrupoles(directions: Tensor) -> Tensor:
+    """(n, 3, 3): (3 r̂ r̂ᵀ − 1)/√2 of (…, 3) directions, which gives 1⊗2→1."""
+    x = directions.reshape(-1, 3)
+    own = torch.eye(3, dtype=x.dtype, device=x.device)
+    return (3.0 * x[:, :, None] * x[:, None] - own) / math.sqrt(2.0)
+
+
+def across(directions: Tensor) -> Tensor:
+    """(n, 3, 3): √(3/2) times v ↦ v × r̂ of (…, 3) directions, which gives 1⊗1→1."""
+    x = directions.reshape(-1, 1, 3).expand(-1, 3, 3)
+    own = torch.eye(3, dtype=x.dtype, device=x.device).expand_as(x)
+    turned: Tensor = torch.linalg.cross(own, x, dim=2)  # of each axis, a row
+    return math.sqrt(1.5) * turned.transpose(1, 2)
+
+
+def by_head(sums: Sequence[Tensor], weights: Tensor) -> Tensor:
+    """(n_atoms, …, n_out): what each head makes of its sums, one head after the other.
+
+    Sums are large; views of them and of the weights, path by path, are what a batched product
+    takes, so nothing is copied.
 
     Args:
-        sums: (n_atoms, n_heads, …, n_in).
-        weights: (n_out, n_in).
+        sums: (n_atoms, n_heads, …, n_in) of some paths.
+        weights: (n_out, n_in of all paths).
     """
-    weights = weights.view(sums.shape[1], -1, weights.shape[1])
-    return torch.einsum("nh...i,hoi->nh...o", sums, weights)
+    n_heads, widths = sums[0].shape[1], [part.shape[-1] for part in sums]
+    shape = (n_heads, *(1 for _ in sums[0].shape[3:]), -1)
+    made = [
+        part.movedim(0, -2) @ w.reshape(*shape, w.shape[1]).transpose(-1, -2)
+        for part, w in zip(sums, torch.split(weights, widths, dim=1), strict=True)
+    ]
+    total: Tensor = functools.reduce(torch.add, made)
+    return total.movedim((-2, 0), (0, -2)).flatten(-2)

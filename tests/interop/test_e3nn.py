@@ -197,8 +197,9 @@ def in_slots(edges, n_atoms):
     n_slots = int(torch.bincount(receivers).max())
     near = Neighborhoods(
         senders=torch.zeros(n_atoms * n_slots, dtype=torch.long),
+        rows=torch.full((n_atoms * n_slots,), len(senders)),
+        radial=torch.cat([radial, torch.ones(1, radial.shape[1])]),
         directions=torch.ones(n_atoms, n_slots, 3),
-        radial=torch.ones(n_atoms, n_slots, radial.shape[1]),
         envelope=torch.zeros(n_atoms, n_slots),
     )
     filled = [0] * n_atoms
@@ -206,7 +207,7 @@ def in_slots(edges, n_atoms):
         slot = filled[i]
         filled[i] += 1
         near.senders[i * n_slots + slot] = senders[edge]
+        near.rows[i * n_slots + slot] = edge
         near.directions[i, slot] = vectors[edge]
-        near.radial[i, slot] = radial[edge]
         near.envelope[i, slot] = envelope[edge]
     return near

@@ -158,13 +158,18 @@ def test_attention_leaves_room():
     for model, whole in ((small(), False), (small(envelope=None), True)):
         near = Neighborhoods.of(graph(model, *cluster()), model.basis, model.envelope, model.cutoff)
         attention = model.blocks[0].attention
-        widths = attention.path_widths[:2]
+        n, n_rows = len(near.envelope), len(near.radial)
         generator = torch.Generator().manual_seed(4)
-        first, second = (
-            torch.randn(*near.envelope.shape, n, generator=generator, dtype=model.dtype)
-            for n in widths
+        scalars, vectors = (
+            [
+                torch.randn(*shape, width, generator=generator, dtype=model.dtype)
+                for shape in ((n, n_own), (n, n_own), (n_rows,))
+            ]
+            for n_own, width in zip((1, 3), attention.path_widths, strict=False)
         )
-        total = attention.attention((first, second), near.envelope).sum(dim=2)
+        along = near.directions.view(-1, 1, 3)
+        paths = near.products(*scalars), near.products(*vectors, along)
+        total = attention.attention(paths, near.envelope).sum(dim=2)
         assert bool(((total - 1.0).abs() < 1e-12).all()) is whole
         assert total.max() < 1.0 + 1e-12
 

@@ -14,8 +14,9 @@ from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import DirectModel
 from mdbench.nn.aligned import AlignedEdges, orthonormal_grid
 from mdbench.nn.envelopes import polynomial_envelope
+from mdbench.nn.pieces import even_sizes, in_pieces, silu
 from mdbench.nn.radial import GaussianBasis
-from mdbench.nn.rotations import SphereGrid
+from mdbench.nn.rotations import SphereGrid, edge_frames
 from mdbench.nn.sphere_layers import (
     EdgeFeatures,
     SphereIntegral,
@@ -143,9 +144,17 @@ class Escn(DirectModel):
     def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
         """(n_systems,) energies and (n_atoms, 3) forces, in units of the scale."""
         grid = orthonormal_grid(*self.atom_grid, self.dtype, graph.edge_vectors.device)
-        radial = self.basis(graph.edge_lengths)
+        radial = self.basis(graph.edge_lengths[graph.pairs[1]])
         envelope = polynomial_envelope(graph.edge_lengths, self.cutoff)
-        edges = AlignedEdges.of(graph, envelope, self.n_degrees, self.max_order)
+        edges = AlignedEdges.of(
+            graph.edge_index,
+            graph.back,
+            edge_frames(graph.edge_vectors / graph.edge_lengths[:, None]),
+            envelope,
+            n_atoms=graph.n_atoms,
+            n_degrees=self.n_degrees,
+            max_order=self.max_order,
+        )
         atoms = self.embedding(graph.atomic_numbers)[:, None]  # of degree 0
         for number, layer in enumerate(self.layers):
             change = layer(atoms, radial, edges, graph, grid)
@@ -184,9 +193,14 @@ class Layer(nn.Module):
         known = functional.linear(messages, of_messages)
         atoms = functional.pad(atoms, (0, 0, 0, known.shape[1] - atoms.shape[1]))
         known = known + functional.linear(atoms, of_atoms)
-        values = functional.silu(grid.to_points @ known)  # (n_atoms, n_points, n_channels)
-        values = functional.silu(self.between(values))
-        change: Tensor = self.to_change(grid.to_coefficients @ values)
+
+        def changed(known: Tensor) -> Tensor:
+            values = silu(grid.to_points @ known)  # (n_atoms, n_points, n_channels)
+            return grid.to_coefficients @ silu(self.between(values))
+
+        n_bytes = 2 * len(grid.points) * known.shape[2] * known.element_size()
+        sizes = even_sizes(known, n_bytes)
+        change: Tensor = self.to_change(in_pieces(changed, [known], sizes, [self.between.weight]))
         return change
 
 
@@ -249,29 +263,36 @@ class Message(nn.Module):
         )
         features = self.edge(radial, graph)
         hidden = self._hidden(atoms, edges)
+        n_bytes = len(grid.points) * atoms.shape[2] * atoms.element_size()
+
+        def at_points(coefficients: Tensor) -> Tensor:
+            return grid.to_coefficients @ silu(grid.to_points @ coefficients)
+
         found = []
-        bytes_per_edge = len(grid.points) * atoms.shape[2] * atoms.element_size()
-        for piece in edges.pieces(bytes_per_edge):
-            gates = functional.silu(self.gates(features[piece.edges]))
+        for piece in edges.pieces():
+            gates = silu(self.gates(features[piece.edges]))
             coefficients = self._convolved(hidden, gates, edges, piece.edges, atoms.shape[2])
-            values = functional.silu(grid.to_points @ coefficients)
-            found.append(edges.summed(grid.to_coefficients @ values, piece))
+            sizes = even_sizes(coefficients, n_bytes)
+            found.append(edges.summed(in_pieces(at_points, [coefficients], sizes), piece))
         return torch.cat(found)
 
     def _hidden(self, atoms: Tensor, edges: AlignedEdges) -> list[Tensor]:
         """For each order the (n_rows, n_hidden) rows of all edges before their gates."""
         sizes = [2 * degree + 1 for degree in range(len(self.first))]
-        mapped = [
-            (part.flatten(0, 1) @ weight).view(-1, *part.shape[:2], weight.shape[2])
-            for part, weight in zip(torch.split(atoms, sizes, dim=1), self.first, strict=True)
-        ]  # of each degree (n_maps, n_atoms, 2l + 1, n_hidden)
-        hidden, start = [], 0
-        for order, n_maps in enumerate(self.n_maps):
-            stop = start + n_maps
-            known = torch.cat([part[start:stop] for part in mapped[order:]], dim=2)
+        parts = [part.contiguous() for part in torch.split(atoms, sizes, dim=1)]
+        weights = [
+            torch.split(weight, self.n_maps[: degree + 1])
+            for degree, weight in enumerate(self.first)
+        ]  # for each degree and order (n_maps, n_channels, n_hidden)
+        hidden = []
+        for order in range(len(self.n_maps)):
+            mapped = [
+                (part.flatten(0, 1) @ of[order]).view(-1, *part.shape[:2], of[order].shape[2])
+                for part, of in zip(parts[order:], weights[order:], strict=True)
+            ]
+            known = torch.cat(mapped, dim=2)  # (n_maps, n_atoms, n_degrees² − m², n_hidden)
             turns = edges.turns[order][..., : known.shape[2]]
             hidden.append((turns @ known).flatten(0, 2))
-            start = stop
         return hidden
 
     def _convolved(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad, silu
+from torch.nn.functional import linear, pad
 
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import DirectModel
-from mdbench.nn.aligned import orthonormal_grid
+from mdbench.nn.aligned import AlignedEdges, orthonormal_grid
 from mdbench.nn.envelopes import polynomial_envelope
-from mdbench.nn.framed_edges import FramedEdges
+from mdbench.nn.pieces import even_sizes, in_pieces, silu
 from mdbench.nn.radial import GaussianBasis
 from mdbench.nn.rotations import SphereGrid, edge_frames
 from mdbench.nn.sphere_layers import (
@@ -27,8 +27,6 @@ from mdbench.nn.sphere_layers import (
 
 #: Of weights, times their number of inputs. That of the authors' code, a sixth of it, learns later.
 _VARIANCE = 2.0
-#: Edges whose turns a CPU's cache holds.
-_EDGES_AT_ONCE = {"cpu": 256}
 
 _linear = functools.partial(scaled_linear, variance=_VARIANCE)
 
@@ -39,7 +37,7 @@ class Scn(DirectModel):
     | symbol | variable |
     |---|---|
     | x_i, coefficients of the spherical channels | atoms (n_atoms, n_degrees², n_channels) |
-    | D_st, rotation to an edge | FramedEdges |
+    | D_st, rotation to an edge | AlignedEdges |
     | F_e, function of distance and elements | EdgeFeatures |
     | message m_st | Message |
     | F_c, aggregation on the sphere | Layer |
@@ -156,7 +154,7 @@ class Scn(DirectModel):
 
     def heads(self, graph: AtomGraph) -> tuple[Tensor, Tensor | None]:
         """(n_systems,) energies and (n_atoms, 3) forces: integrals over the atoms' spheres."""
-        radial = self.basis(graph.edge_lengths)
+        radial = self.basis(graph.edge_lengths[graph.pairs[1]])
         near, fine, coarse = self._edges(graph)
         grid, head_grid = (
             orthonormal_grid(self.n_degrees, *points, None, radial.dtype, radial.device)
@@ -176,28 +174,30 @@ class Scn(DirectModel):
         lonely = torch.bincount(graph.edge_index[0], minlength=graph.n_atoms)[:, None] == 0
         return energies, forces.masked_fill(lonely, 0.0)  # which rounding would not give
 
-    def _edges(self, graph: AtomGraph) -> tuple[Tensor, FramedEdges, FramedEdges]:
+    def _edges(self, graph: AtomGraph) -> tuple[Tensor, AlignedEdges, AlignedEdges]:
         """Which edges are near; these, whose messages are fine; and all, of coarse messages."""
         lengths = graph.edge_lengths
         frames = edge_frames(graph.edge_vectors / lengths[:, None])
         weights = polynomial_envelope(lengths, self.cutoff)
         near = weights * polynomial_envelope(lengths, self.near_cutoff)
-        chosen = (lengths < self.near_cutoff).nonzero()[:, 0]
-        fine = FramedEdges.of(
+        is_near = lengths < self.near_cutoff
+        chosen = is_near.nonzero()[:, 0]
+        sizes = {"n_atoms": graph.n_atoms, "max_order": self.max_order}
+        fine = AlignedEdges.of(
             graph.edge_index[:, chosen],
-            graph.n_atoms,
+            (is_near.cumsum(0) - 1)[graph.back[chosen]],
             frames[chosen],
             near[chosen],
-            self.n_degrees,
-            self.max_order,
+            n_degrees=self.n_degrees,
+            **sizes,
         )
-        coarse = FramedEdges.of(
+        coarse = AlignedEdges.of(
             graph.edge_index,
-            graph.n_atoms,
+            graph.back,
             frames,
             weights - near,
-            self.n_coarse_degrees,
-            self.max_order,
+            n_degrees=self.n_coarse_degrees,
+            **sizes,
         )
         return chosen, fine, coarse
 
@@ -208,6 +208,22 @@ def _turns(n_taps: int, max_order: int, dtype: torch.dtype, device: torch.device
     angles = 2.0 * math.pi * torch.arange(n_taps, dtype=torch.float64)[:, None] / n_taps
     waves = [f(m * angles) for m in range(1, max_order + 1) for f in (torch.cos, torch.sin)]
     return torch.cat([torch.ones_like(angles), *waves], dim=1).to(device, dtype)
+
+
+@functools.cache
+def _means(
+    n_taps: int, max_order: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """For each order (1 or 2, n_taps · (1 or 2)): c_m and c_−m in the frame that is not turned.
+
+    They are means over turns of cos mφ c_m − sin mφ c_−m and cos mφ c_−m + sin mφ c_m.
+    """
+    constant, *waves = _turns(n_taps, max_order, torch.float64, torch.device("cpu")).T / n_taps
+    found = [constant[None]]
+    for cosine, sine in zip(waves[::2], waves[1::2], strict=True):
+        rows = torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)
+        found.append(torch.stack(rows).flatten(1))
+    return tuple(part.to(device, dtype) for part in found)
 
 
 class Message(nn.Module):
@@ -240,7 +256,7 @@ class Message(nn.Module):
         self.second = _linear(n_hidden, n_hidden)
         self.last = _linear(n_hidden, n_inputs)  # by |m|, sign, l, channel
 
-    def forward(self, atoms: Tensor, edges: Tensor, neighbors: FramedEdges) -> Tensor:
+    def forward(self, atoms: Tensor, edges: Tensor, neighbors: AlignedEdges) -> Tensor:
         """(n_atoms, n_coefficients, n_channels): sums over neighbors.
 
         Args:
@@ -248,37 +264,70 @@ class Message(nn.Module):
             edges: (n_edges, n_edge_channels).
             neighbors: The n_edges neighbors.
         """
-        sent, received = (self._products(atoms, weights) for weights in self.first)
-        seen, features = neighbors.seen(sent, received), silu(self.edge(edges))
-        step = _EDGES_AT_ONCE.get(atoms.device.type, len(edges) or 1)
-        pieces = zip(torch.split(seen, step), torch.split(features, step), strict=True)
-        return neighbors.summed((self._told(*piece) for piece in pieces), atoms.shape[2])
-
-    def _products(self, atoms: Tensor, weights: Tensor) -> Tensor:
-        """(n_atoms, n_products, n_hidden): coefficients c_lm' times the weights of c_lk."""
-        products, first = [], 0
-        for degree, weight in enumerate(torch.split(weights, self.orders)):
-            last = first + 2 * degree + 1
-            product = linear(atoms[:, first:last], weight.flatten(0, 1))
-            products.append(product.view(len(atoms), -1, len(self.bias)))
-            first = last
-        return torch.cat(products, dim=1)
-
-    def _told(self, seen: Tensor, features: Tensor) -> Tensor:
-        """(n_edges, n_rows n_channels) averages over turns, for `FramedEdges.summed`."""
+        seen, features = self._seen(atoms, neighbors), silu(self.edge(edges))
+        last = [torch.split(part, self.sizes) for part in (self.last.weight, self.last.bias)]
+        weights = [*self.last.parameters(), *self.second.parameters()]
         turns = _turns(self.n_taps, self.max_order, seen.dtype, seen.device)
-        turned = turns @ seen.transpose(0, 1).flatten(1)
-        hidden = silu(turned.view(self.n_taps, *features.shape) + self.bias) * features
-        hidden = silu(self.second(hidden))
-        told = []
-        weights, biases = (
-            torch.split(part, self.sizes) for part in (self.last.weight, self.last.bias)
-        )
-        for m, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            parts = silu(linear(hidden, weight, bias)).view(self.n_taps, -1)
-            waves = turns[:, max(2 * m - 1, 0) : 2 * m + 1].T / self.n_taps
-            told += list((waves @ parts).view(len(waves), len(seen), len(bias)))
-        return torch.cat(told, dim=1)
+        means = _means(self.n_taps, self.max_order, seen.dtype, seen.device)
+
+        def told(seen: Tensor, features: Tensor) -> Tensor:
+            hidden = silu(turns @ seen) * features[:, None]  # (n_edges, n_taps, n_hidden)
+            hidden = silu(self.second(hidden))
+            parts = []
+            for mean, weight, bias in zip(means, *last, strict=True):
+                part = silu(linear(hidden, weight, bias))
+                part = part.view(len(seen), mean.shape[1], len(bias) // len(mean))
+                parts.append((mean @ part).flatten(1))
+            return torch.cat(parts, dim=1)
+
+        n_bytes = self.n_taps * sum(self.sizes) * seen.element_size()
+        messages = in_pieces(told, [seen, features], even_sizes(seen, n_bytes), weights)
+        n_kept = len(self.last.bias) // atoms.shape[2]
+        return neighbors.summed(messages.view(len(messages), n_kept, atoms.shape[2]))
+
+    def _seen(self, atoms: Tensor, neighbors: AlignedEdges) -> Tensor:
+        """(n_edges, n_waves, n_hidden): W₁ [x_j, x_i] + b in a frame turned by φ, as waves of φ."""
+        sizes = [2 * degree + 1 for degree in range(len(self.orders))]
+        parts = [part.contiguous() for part in torch.split(atoms, sizes, dim=1)]
+        sent, received = (
+            [part.unbind() for part in torch.split(weights, self.orders)] for weights in self.first
+        )  # for each l and k (n_hidden, n_channels)
+        waves = []
+        for order, rows in enumerate(neighbors.rows):
+            ends = torch.stack(
+                [
+                    self._of_order(order, neighbors.turns[order][end::2], parts, weights)
+                    for end, weights in enumerate((received, sent))
+                ]
+            ).flatten(0, 2)
+            receiver, sender = rows[:, :, 0].flatten(), rows[:, :, 1].flatten()
+            known = ends.index_select(0, receiver) + ends.index_select(0, sender)
+            waves.append(known.view(*rows.shape[:2], len(self.bias)))
+        waves[0] = waves[0] + self.bias
+        return torch.cat(waves, dim=1)
+
+    def _of_order(
+        self,
+        order: int,
+        turns: Tensor,
+        parts: Sequence[Tensor],
+        weights: Sequence[Sequence[Tensor]],
+    ) -> Tensor:
+        """(n_atoms, n_slots · n_rows, n_hidden) what the weights of c_lm and c_l,−m make, turned.
+
+        Args:
+            order: m.
+            turns: (1 or 2, n_atoms, n_slots · n_rows, n_degrees² − m²) see `AlignedEdges`.
+            parts: For each degree l (n_atoms, 2l + 1, n_channels).
+            weights: For each l and k (n_hidden, n_channels) of c_lk.
+        """
+
+        def products(k: int) -> Tensor:
+            pairs = zip(parts[order:], weights[order:], strict=True)
+            return torch.cat([linear(part, of[len(of) // 2 + k]) for part, of in pairs], dim=1)
+
+        found = turns[0] @ products(order)
+        return torch.baddbmm(found, turns[1], products(-order), alpha=-1.0) if order else found
 
 
 class Layer(nn.Module):
@@ -298,15 +347,15 @@ class Layer(nn.Module):
         atoms: Tensor,
         radial: Tensor,
         near: Tensor,
-        fine: FramedEdges,
-        coarse: FramedEdges,
+        fine: AlignedEdges,
+        coarse: AlignedEdges,
         graph: AtomGraph,
         grid: SphereGrid,
     ) -> Tensor:
         """(n_atoms, n_coefficients, n_channels), as the atoms."""
         edges = self.embedding(radial, graph)
         messages = self.fine(atoms, edges[near], fine)
-        n_coefficients = coarse.telling.shape[1]
+        n_coefficients = coarse.returns.shape[2]
         far = self.coarse(atoms[:, :n_coefficients], edges, coarse)
         messages = messages + pad(far, (0, 0, 0, atoms.shape[1] - n_coefficients))
         return self._mixed(torch.cat([atoms, messages], dim=2), grid)
@@ -316,11 +365,14 @@ class Layer(nn.Module):
 
         Its linear ends act on coefficients, which are fewer than points.
         """
-        constant = grid.to_coefficients.sum(dim=1)[:, None, None]  # of the function 1
-        functions = linear(functions.transpose(0, 1), self.first.weight)
-        functions = functions + constant * self.first.bias
-        points = (grid.to_points @ functions.flatten(1)).view(-1, *functions.shape[1:])
-        points = silu(self.second(silu(points)))
-        functions = (grid.to_coefficients @ points.flatten(1)).view(functions.shape)
-        functions = linear(functions, self.last.weight) + constant * self.last.bias
-        return functions.transpose(0, 1)
+        constant = grid.constant[:, None]
+        functions = linear(functions, self.first.weight) + constant * self.first.bias
+
+        def changed(functions: Tensor) -> Tensor:
+            points = silu(grid.to_points @ functions)  # (n_atoms, n_points, 2 n_channels)
+            return grid.to_coefficients @ silu(self.second(points))
+
+        n_bytes = 2 * len(grid.points) * functions.shape[2] * functions.element_size()
+        sizes = even_sizes(functions, n_bytes)
+        functions = in_pieces(changed, [functions], sizes, list(self.second.parameters()))
+        return linear(functions, self.last.weight) + constant * self.last.bias

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -128,38 +129,30 @@ class SphereGrid:
     to_points: Tensor
     to_coefficients: Tensor
 
+    @cached_property
+    def constant(self) -> Tensor:
+        """(n_coefficients,) of the function that is 1 everywhere."""
+        return self.to_coefficients.sum(dim=1)
 
-@functools.cache
-def sphere_grid(
-    n_degrees: int,
-    n_polar: int,
-    n_azimuth: int,
-    max_order: int | None,
-    dtype: torch.dtype,
-    device: torch.device,
-) -> SphereGrid:
-    """A grid of Gauss–Legendre points in cos θ and even ones in φ.
 
-    Coefficients of a function of degree k and order m are exact if k + n_degrees ≤ 2 n_polar and
-    m + max_order < n_azimuth. What a nonlinear function has of higher orders comes back as lower
-    ones, in a way that depends on the frame: points in φ make it small.
+def sphere_grid(n_degrees: int, n_polar: int, n_azimuth: int) -> SphereGrid:
+    """A grid of Gauss–Legendre points in cos θ and even ones in φ, in float64.
+
+    The coefficient of order m' of a function of degree k and order m is exact if k + n_degrees ≤
+    2 n_polar and |m| + |m'| < n_azimuth. What a nonlinear function has of higher orders comes back
+    as lower ones, in a way that depends on the frame: points in φ make it small.
 
     Args:
         n_degrees: Degrees l from 0 on.
         n_polar: Points in θ, at least n_degrees.
-        n_azimuth: Points in φ, more than 2 max_order.
-        max_order: Largest |m|; all if None.
-        dtype: Of the tensors, which are computed in float64.
-        device: Where they are.
+        n_azimuth: Points in φ, more than twice the largest |m| that matters.
     """
     cosines, weights = np.polynomial.legendre.leggauss(n_polar)
     azimuths = 2.0 * math.pi * (np.arange(n_azimuth) + 0.5) / n_azimuth
     z, phi = np.repeat(cosines, n_azimuth), np.tile(azimuths, n_polar)
     across = np.sqrt(1.0 - z * z)
     points = torch.tensor(np.stack([across * np.cos(phi), across * np.sin(phi), z], axis=1))
-    kept = orders_up_to(n_degrees, n_degrees if max_order is None else max_order)
-    to_points = spherical_harmonics(points, n_degrees)[:, kept]
-    norms = 2 * _degrees_and_orders(n_degrees)[0][kept] + 1  # 4π over the square integral
+    to_points = spherical_harmonics(points, n_degrees)
+    norms = 2 * _degrees_and_orders(n_degrees)[0] + 1  # 4π over the square integral
     shares = torch.tensor(np.repeat(weights / (2.0 * n_azimuth), n_azimuth))
-    parts = points, to_points, norms[:, None] * shares * to_points.T
-    return SphereGrid(*(part.to(device, dtype) for part in parts))
+    return SphereGrid(points, to_points, norms[:, None] * shares * to_points.T)

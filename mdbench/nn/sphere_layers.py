@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mdbench.graph import AtomGraph
+from mdbench.nn.pieces import even_sizes, in_pieces, silu
 from mdbench.nn.rotations import SphereGrid
 
 
@@ -49,10 +50,16 @@ class EdgeFeatures(nn.Module):
         self.mixed = scaled_linear(n_channels, n_channels, variance=variance)
 
     def forward(self, radial: Tensor, graph: AtomGraph) -> Tensor:
-        """(n_edges, n_channels) of (n_edges, n_basis) radial functions."""
+        """(n_edges, n_channels) of edges.
+
+        Args:
+            radial: (n_pairs, n_basis) radial functions of the length, which both edges of a pair
+                share.
+            graph: With n_edges.
+        """
         receivers, senders = graph.edge_index
         numbers = graph.atomic_numbers
-        known = self.radial(radial)
+        known = torch.index_select(self.radial(radial), 0, graph.pairs[0])
         known = known + torch.index_select(self.receiver(numbers), 0, receivers)
         known = known + torch.index_select(self.sender(numbers), 0, senders)
         return functional.silu(self.mixed(functional.silu(known)))
@@ -81,10 +88,15 @@ class SphereIntegral(nn.Module):
             grid: Of n_points.
             weights: (n, n_points) of the points, which sum to 1 or 0.
         """
-        functions = functional.linear(atoms.transpose(0, 1), self.first.weight)
-        points = (grid.to_points @ functions.flatten(1)).view(-1, *functions.shape[1:])
-        points = functional.silu(points + self.first.bias)
-        points = functional.silu(self.second(points))
-        sums = (weights @ points.flatten(1)).view(-1, *functions.shape[1:])
+        functions = functional.linear(atoms, self.first.weight)
+        functions = functions + grid.constant[:, None] * self.first.bias
+
+        def integrated(functions: Tensor) -> Tensor:
+            points = silu(grid.to_points @ functions)  # (n_atoms, n_points, n_channels)
+            return weights @ silu(self.second(points))
+
+        n_bytes = 2 * len(grid.points) * functions.shape[2] * functions.element_size()
+        sizes = even_sizes(functions, n_bytes)
+        sums = in_pieces(integrated, [functions], sizes, list(self.second.parameters()))
         result: Tensor = self.last(sums)[:, :, 0]
-        return result.T
+        return result

@@ -10,10 +10,9 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from mdbench.graph import build_graph
-from mdbench.models import create, parse_name
+from mdbench.models import create, escn, parse_name
 from mdbench.models.escn import Escn, Message
-from mdbench.nn import aligned
-from mdbench.nn.aligned import AlignedEdges, orthonormal_grid
+from mdbench.nn.aligned import AlignedEdges, by_order, orthonormal_grid
 from mdbench.nn.envelopes import polynomial_envelope
 from mdbench.nn.rotations import edge_frames, rotated_harmonics
 
@@ -44,6 +43,12 @@ def crystal(model, turn=None, seed=0):
     return build_graph(
         [3, 16, 15, 3], positions @ turn.T, cell @ turn.T, model.cutoff, dtype=model.dtype
     )
+
+
+def aligned_edges(graph, weights, n_degrees):
+    frames = edge_frames(graph.edge_vectors / graph.edge_lengths[:, None])
+    sizes = {"n_atoms": graph.n_atoms, "n_degrees": n_degrees, "max_order": 2}
+    return AlignedEdges.of(graph.edge_index, graph.back, frames, weights, **sizes)
 
 
 def test_size():
@@ -94,14 +99,15 @@ def test_messages_edge_by_edge():
     model = random(n_degrees=4, n_azimuth=7, n_polar=5)
     graph, message = crystal(model), model.layers[1].message
     atoms = torch.randn(4, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    radial, envelope = model.basis(graph.edge_lengths), polynomial_envelope(graph.edge_lengths, 5.0)
-    edges = AlignedEdges.of(graph, envelope, 4, 2)
+    radial = model.basis(graph.edge_lengths[graph.pairs[1]])
+    envelope = polynomial_envelope(graph.edge_lengths, 5.0)
+    edges = aligned_edges(graph, envelope, 4)
     found = message(atoms, radial, edges, graph)
 
     features = message.edge(radial, graph)
     wigner = rotated_harmonics(edge_frames(graph.edge_vectors / graph.edge_lengths[:, None]), 4)
     grid = orthonormal_grid(4, 5, 7, 2, torch.float64, torch.device("cpu"))
-    kept = aligned.by_order(4, 2)
+    kept = by_order(4, 2)
     expected = torch.zeros_like(found)
     for edge, ends in enumerate(graph.edge_index.T.tolist()):
         gates = functional.silu(message.gates(features[edge])).view(10, -1)
@@ -130,8 +136,8 @@ def test_the_first_layer_has_nothing_but_axial_messages():
         full.gates.weight[:64].copy_(first.gates.weight)
         full.gates.bias[:64].copy_(first.gates.bias)
     atoms = model.embedding(graph.atomic_numbers)[:, None]
-    radial = model.basis(graph.edge_lengths)
-    edges = AlignedEdges.of(graph, graph.edge_lengths, 3, 2)
+    radial = model.basis(graph.edge_lengths[graph.pairs[1]])
+    edges = aligned_edges(graph, graph.edge_lengths, 3)
     expected = full(functional.pad(atoms, (0, 0, 0, 8)), radial, edges, graph)
     found = first(atoms, radial, edges, graph)
     assert_close(found, expected, rtol=0, atol=1e-12 * float(expected.detach().abs().max()))
@@ -141,7 +147,7 @@ def turned_frames(monkeypatch, angle):
     """All frames turned about their edges."""
     c, s = math.cos(angle), math.sin(angle)
     turn = torch.tensor([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
-    monkeypatch.setattr(aligned, "edge_frames", lambda directions: turn @ edge_frames(directions))
+    monkeypatch.setattr(escn, "edge_frames", lambda directions: turn @ edge_frames(directions))
 
 
 def test_frames_hardly_matter(monkeypatch):

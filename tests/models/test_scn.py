@@ -10,8 +10,8 @@ from mdbench.graph import build_graph
 from mdbench.models import create, parse_name
 from mdbench.models import scn as module
 from mdbench.models.scn import Scn
-from mdbench.nn.aligned import by_order
-from mdbench.nn.framed_edges import FramedEdges
+from mdbench.nn import pieces
+from mdbench.nn.aligned import AlignedEdges, by_order
 from mdbench.nn.rotations import edge_frames, orders_up_to, rotated_harmonics
 
 
@@ -168,7 +168,7 @@ def test_pieces_of_edges_are_the_whole(monkeypatch):
     model = small()
     inputs = graph(model, *crystal())
     expected = model.predict(inputs)
-    monkeypatch.setitem(module._EDGES_AT_ONCE, "cpu", 7)
+    monkeypatch.setattr(pieces, "_CACHE_BYTES", 100_000)
     found = model.predict(inputs)
     assert_close(found.energies, expected.energies, rtol=1e-12, atol=0)
     scale = float(expected.forces.abs().max())
@@ -195,8 +195,14 @@ def test_messages_against_a_naive_twin(max_order):
     weights = torch.rand(inputs.n_edges, dtype=torch.float64)
     features = torch.randn(inputs.n_edges, 5, dtype=torch.float64)
     atoms = torch.randn(inputs.n_atoms, n_degrees**2, n_channels, dtype=torch.float64)
-    framed = FramedEdges.of(
-        inputs.edge_index, inputs.n_atoms, frames, weights, n_degrees, max_order
+    framed = AlignedEdges.of(
+        inputs.edge_index,
+        inputs.back,
+        frames,
+        weights,
+        n_atoms=inputs.n_atoms,
+        n_degrees=n_degrees,
+        max_order=max_order,
     )
     found = message(atoms, features, framed).detach()
 

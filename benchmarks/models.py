@@ -1,10 +1,9 @@
-"""What the eleven force fields cost at paper size, beside the published code: models.json.
+"""What the eleven force fields cost, beside the published code: mdbench/reporting/speed/.
 
 `python -m benchmarks.models [NAME …]`. One thread, float32, the 50-atom LGPS cell; each number in a
-process of its own (`model_cost`). `--published COMMAND` runs the published code again: COMMAND NAME
-WHAT prints the same line of JSON, of code that is not ours to ship; what it prints is kept in
-benchmarks/published.json. Ratios are of times on one machine: on another one than that of
-published.json, they are left out.
+process of its own (`model_cost`). `--published COMMAND` runs the published code instead: COMMAND
+NAME WHAT prints the same line of JSON, of code that is not ours to ship; what it prints is kept in
+published.json. Ratios are of times on one machine: on another one, they are left out.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ from typing import Any
 from benchmarks.__main__ import ONE_THREAD, processor
 from mdbench.models import MODELS
 
-HERE = Path(__file__).parent
-TABLE, PUBLISHED = HERE / "models.json", HERE / "published.json"
+SPEED = Path(__file__).parent.parent / "mdbench" / "reporting" / "speed"
+TABLE, PUBLISHED = SPEED / "models.json", SPEED / "published.json"
 WHATS = ("single", "batch", "train")
 #: Least ratios of the geometric mean and of any one model.
 GOALS = {"single": (5.0, 2.0), "train": (3.0, 1.0)}
@@ -38,6 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.published:
         keep(PUBLISHED, options.names, options.published.split(), options.note)
+        return
     rows = keep(TABLE, options.names, [sys.executable, "-m", "benchmarks.model_cost"])
     show(rows)
 

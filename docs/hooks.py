@@ -15,6 +15,13 @@ import click
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 
+_SPEED = "mdbench/reporting/speed"
+_FILES = {
+    "models": f"{_SPEED}/models.json",
+    "before": f"{_SPEED}/before.json",
+    "published": f"{_SPEED}/published.json",
+    "gpu": "benchmarks/gpu.json",
+}
 _FORMULA = re.compile(
     r"(?P<code>```.*?```|`[^`\n]*`)|\\\[(?P<block>.*?)\\\]|\\\((?P<inline>.*?)\\\)", re.S
 )
@@ -98,7 +105,7 @@ def _speed_on_gpu() -> str:
 
 def _measured(name: str) -> dict[str, Any]:
     """A file of the benchmarks; empty if there is none."""
-    path = Path(__file__).parent.parent / "benchmarks" / f"{name}.json"
+    path = Path(__file__).parent.parent / _FILES[name]
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
 

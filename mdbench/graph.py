@@ -77,7 +77,7 @@ class AtomGraph:
         # the second edges all go to a last place, which is dropped
         first = places.new_zeros(n_pairs + 1)
         first = first.index_copy(0, torch.where(is_first, order, n_pairs), places)[:n_pairs]
-        return torch.where(is_first, order, order[self.back]), first
+        return torch.where(is_first, order, order.index_select(0, self.back)), first
 
     @cached_property
     def slots(self) -> tuple[Tensor, int]:
@@ -270,21 +270,21 @@ class ListedEdges:
         pairs = self._pair_vectors(positions)
         squared = (pairs * pairs).sum(dim=1)
         kept = (squared < cutoff * cutoff).index_select(0, self.pairs).nonzero()[:, 0]
-        index, pair = self.edge_index[:, kept], self.pairs[kept]
-        lengths = squared[pair].sqrt()
+        index, pair = self.edge_index.index_select(1, kept), self.pairs.index_select(0, kept)
+        lengths = squared.index_select(0, pair).sqrt()
         near = nearest_edges(index[0], index[1], lengths, len(positions), max_neighbors)
         if near is not None:
             kept, index, pair = kept[near], index[:, near], pair[near]
-        places = torch.zeros_like(self.pairs)
-        places[kept] = torch.arange(len(kept), device=kept.device)
+        every = torch.arange(len(kept), device=kept.device)
+        places = torch.zeros_like(self.pairs).index_copy_(0, kept, every)
         return AtomGraph(
             atomic_numbers=self.atomic_numbers,
             system_index=self.system_index,
             volumes=self.volumes,
             edge_index=index,
-            cell_shifts=self.cell_shifts[kept],
-            back=places[self.back[kept]],
-            edge_vectors=pairs.index_select(0, pair) * self.signs[kept],
+            cell_shifts=self.cell_shifts.index_select(0, kept),
+            back=places.index_select(0, self.back.index_select(0, kept)),
+            edge_vectors=pairs.index_select(0, pair) * self.signs.index_select(0, kept),
         )
 
 

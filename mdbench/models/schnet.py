@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.models.base import EnergyModel
 from mdbench.nn.edge_form import EdgeRows
+from mdbench.nn.envelopes import Envelope
 from mdbench.nn.envelopes import envelope as envelope_of
 from mdbench.nn.layers import ShiftedSoftplus, linear
 from mdbench.nn.radial import GaussianBasis
@@ -80,6 +81,8 @@ class SchNet(EnergyModel):
         lengths = torch.index_select(graph.edge_lengths, 0, edges.first)
         radial = self.basis(lengths)
         envelope = self.envelope(lengths, self.cutoff)
+        if isinstance(self.basis, nn.Identity):  # tables have the envelope in them
+            envelope = torch.ones_like(lengths)
         weights = torch.index_select(envelope, 0, edges.rows)[:, None, None]
         atoms = self.embedding(graph.atomic_numbers)
         for interaction in self.interactions:
@@ -91,9 +94,24 @@ class SchNet(EnergyModel):
         """Makes tables of the filters, which depend on the distance alone."""
         for interaction in self.interactions:
             assert isinstance(interaction, Interaction)
-            filters = nn.Sequential(self.basis, interaction.filters)
+            filters = Faded(self.basis, interaction.filters, self.envelope, self.cutoff)
             interaction.filters = RadialTable(filters, self.cutoff, self.dtype)
         self.basis = nn.Identity()  # tables take distances
+
+
+class Faded(nn.Module):
+    """Filters times their envelope, as functions of the distance."""
+
+    def __init__(
+        self, basis: nn.Module, filters: nn.Module, envelope: Envelope, cutoff: float
+    ) -> None:
+        super().__init__()
+        self.filters, self.envelope, self.cutoff = nn.Sequential(basis, filters), envelope, cutoff
+
+    def forward(self, lengths: Tensor) -> Tensor:
+        """(n, n_filters) of (n,) distances in Å."""
+        faded: Tensor = self.filters(lengths) * self.envelope(lengths, self.cutoff)[:, None]
+        return faded
 
 
 class Interaction(nn.Module):

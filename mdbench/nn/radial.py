@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from mdbench.nn.envelopes import polynomial_envelope
 
-#: Bell curves below 1e-20 are 0: on a CPU, arithmetic with denormal numbers takes many times as
-#: long, as does the exponential function where it gives them.
-_LOWEST_EXPONENT = math.log(1e-20)
+#: Bell curves below this are 0, since arithmetic with denormal numbers takes many times as long on
+#: a CPU; and a square of which they are.
+_SMALLEST, _MOST = 1e-20, 47.0
 
 
 class GaussianBasis(nn.Module):
@@ -98,4 +98,6 @@ class ExpNormalBasis(nn.Module):
 
 def _bells(squares: Tensor) -> Tensor:
     """exp(−x²) of squares x², 0 where that is very small."""
-    return torch.exp(functional.threshold(-squares, _LOWEST_EXPONENT, -math.inf))
+    # exp is slow where it gives denormal numbers, and at infinity
+    bells = torch.exp(-squares.clamp(max=_MOST))
+    return functional.threshold(bells, _SMALLEST, 0.0)

@@ -34,7 +34,7 @@ class RadialTable(nn.Module):
 
     Args:
         function: (n, n_out) of (n,) distances in Å, smooth from 0 on.
-        cutoff: Å; no distance is larger.
+        cutoff: Å; larger distances count as this.
         dtype: Of the table, which is made in double precision.
 
     Raises:
@@ -48,9 +48,11 @@ class RadialTable(nn.Module):
         exact = copy.deepcopy(function).double().requires_grad_(False)
         table, self.step = _table(exact, cutoff)
         self.register_buffer("table", table.to(dtype), persistent=False)
+        self.cutoff = cutoff
 
     def forward(self, lengths: Tensor) -> Tensor:
         """(n, n_out) of (n,) distances in Å."""
+        lengths = lengths.clamp(max=self.cutoff)
         found: Tensor = _LookUp.apply(lengths, self.table, self.step)  # type: ignore[no-untyped-call]
         return found
 

@@ -51,6 +51,7 @@ from mdbench.reporting.benchmark_result_tables import (
     structures,
     table_2,
 )
+from mdbench.reporting.benchmark_speed import speed
 from mdbench.reporting.benchmark_variants import faults
 from mdbench.reporting.markup import count
 from mdbench.reporting.transport_html import plain_number
@@ -78,7 +79,7 @@ def benchmark_tables(assessment: Assessment) -> list[BenchmarkTable]:
     makers = (
         *(_summary, table_1, run_models, table_2),
         *(energies, forces, structures, diffusivities, activation_energies, conductivities),
-        *(_ranks, faults, _verdicts, _costs),
+        *(_ranks, faults, _verdicts, _costs, speed),
     )
     made = [make(assessment) for make in makers]
     return [table for table in made if table.rows]

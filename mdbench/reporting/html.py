@@ -153,7 +153,8 @@ def _cost(benchmark: Benchmark | None) -> list[str]:
         return []
     by_model = table_html(benchmark, "cost")
     shown = picture_html(benchmark, "cost")
-    return [folded("Cost by force field", [by_model]) if by_model else "", shown]
+    steps = table_html(benchmark, "speed")
+    return [folded("Cost by force field", [by_model]) if by_model else "", shown, steps]
 
 
 def _summary(page: Page) -> str:

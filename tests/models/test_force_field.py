@@ -28,14 +28,15 @@ def field(**options):
     return ModelForceField(model(), "tiny", **options)
 
 
+@pytest.mark.parametrize("dtype, accuracy", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("max_neighbors", [500, 30])
-def test_whole_lists_give_the_same(max_neighbors):
-    """Also where atoms have too many neighbors, while atoms move, and when a system is lost."""
+def test_whole_lists_give_the_same(max_neighbors, dtype, accuracy):
+    """Also by tables, where atoms have too many neighbors, and when a system is lost."""
     rng = np.random.default_rng(4)
     systems, positions = all_distorted(4, width=0.1, strain=0.1)
     usual, whole = (
         ModelForceField(
-            model(max_neighbors=max_neighbors), "tiny", whole_lists=way, skin=0.6
+            model(max_neighbors=max_neighbors).to(dtype), "tiny", whole_lists=way, skin=0.6
         ).evaluator(systems)
         for way in (False, True)
     )
@@ -50,7 +51,7 @@ def test_whole_lists_give_the_same(max_neighbors):
         for name in ("energies", "forces", "virials"):
             one, other = getattr(whole, name), getattr(usual, name)
             assert_array_equal(np.isnan(one), np.isnan(other))
-            assert_near(one[~np.isnan(one)], other[~np.isnan(other)], 1e-10)
+            assert_near(one[~np.isnan(one)], other[~np.isnan(other)], accuracy)
         positions = positions + rng.normal(0.0, 0.05, positions.shape)
 
 

@@ -83,7 +83,8 @@ def test_errors_are_as_stated(way, function):
 def test_the_slope_is_that_of_the_values(way):
     """Else energies would drift."""
     table = RadialTable(Wave(1.0, 0.7), CUTOFF, torch.float64)
-    assert torch.autograd.gradcheck(table, distances(50), eps=1e-6, atol=1e-7)
+    inside = distances(50).detach()[:-2].requires_grad_()
+    assert torch.autograd.gradcheck(table, inside, eps=1e-6, atol=1e-7)
 
 
 def test_a_table_is_smooth_at_its_knots():
@@ -102,6 +103,15 @@ def test_the_function_stays_as_it_was():
     assert all(p.requires_grad for p in function.parameters())
     assert table(distances().float()).dtype == torch.float32
     assert not table.state_dict()
+
+
+def test_beyond_the_cutoff_it_stays_as_it_is_there(way):
+    """Edges of whole neighbor lists are there, and have no effect where the function ends."""
+    table = RadialTable(Wave(1.3), CUTOFF, torch.float64)
+    lengths = torch.tensor([CUTOFF, CUTOFF + 1.0], dtype=torch.float64, requires_grad=True)
+    at, beyond = table(lengths).detach()
+    assert_allclose(beyond, at, rtol=0, atol=0)
+    assert slopes(table, lengths)[1] == 0.0
 
 
 def test_no_distances_have_no_values(way):

@@ -9,6 +9,8 @@ from numpy.testing import assert_allclose
 
 from mdbench.analysis.audit import Check
 from mdbench.analysis.ranking import Rank
+from mdbench.models import MODELS
+from mdbench.reporting import benchmark_speed
 from mdbench.reporting.assessment import (
     Accuracy,
     Assessed,
@@ -541,9 +543,38 @@ def test_models_that_were_not_trained_alike_are_no_pair(changed):
 
 
 def test_every_table_has_its_place_on_the_page():
-    placed = {name for place in PLACES for name in place.names} | {"summary", "cost"}
+    placed = {name for place in PLACES for name in place.names} | {"summary", "cost", "speed"}
     made = {table.name for table in benchmark_tables(everything())}
     assert "faults" in made <= placed
+
+
+FILES = {
+    "models": {"machine": "Xeon", "rows": {"cgcnn": {"single": {"ms": 8.0}}}},
+    "before": {"machine": "Xeon", "rows": {"cgcnn": {"single": {"ms": 20.0}}}},
+    "published": {"machine": "Xeon", "rows": {"cgcnn": {"single": {"ms": 44.0}}}},
+}
+
+
+@pytest.mark.parametrize("machine, ratio", [("Xeon", "5.5×"), ("EPYC", "–")])
+def test_speed_is_compared_on_one_machine(monkeypatch, machine, ratio):
+    """Once for a model and its variants; models that were not measured have no row."""
+    files = FILES | {"published": FILES["published"] | {"machine": machine}}
+    monkeypatch.setattr(benchmark_speed, "_measured", files.get)
+    models = [model(name) for name in ("cgcnn", "cgcnn:published", "chgnet")]
+    (row,) = tables_of(*models)["speed"].rows
+    words = [cell.text for cell in row]
+    assert words == ["cgcnn", "44" if machine == "Xeon" else "–", "20", "8", ratio, "2.5×"]
+
+
+def test_speed_was_measured_for_every_model():
+    """At both sizes, on one machine, the published code at its own."""
+    names = {f"{name}{size}" for name in MODELS for size in ("", "-small")}
+    now, before, published = (
+        benchmark_speed._measured(name) for name in ("models", "before", "published")
+    )
+    assert set(now["rows"]) == set(before["rows"]) == names
+    assert set(published["rows"]) == set(MODELS)
+    assert now["machine"] == before["machine"] == published["machine"]
 
 
 def test_costs_are_summed_by_model_and_over_all():

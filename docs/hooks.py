@@ -6,6 +6,7 @@ All are made when the pages are built, so they cannot go stale and need nothing 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import click
 from latex2mathml.converter import convert
 from mkdocs.exceptions import PluginError
 
+#: What was measured of each model.
+_WHATS = ("single", "batch", "train")
 _SPEED = "mdbench/reporting/speed"
 _FILES = {
     "models": f"{_SPEED}/models.json",
@@ -62,25 +65,51 @@ def _commands() -> str:
 def _speed_on_cpu() -> str:
     """What each model costs, beside the published code on the same machine."""
     ours, theirs = _measured("models"), _measured("published")
-    rows = []
+    same = theirs["machine"] == ours["machine"]
+    big = {name: row for name, row in ours["rows"].items() if not name.endswith("-small")}
+    steps, training, small = [], [], []
     for name, row in ours["rows"].items():
-        peer = theirs["rows"].get(name) if theirs["machine"] == ours["machine"] else None
-        cells = [name]
-        for what in ("single", "batch", "train"):
-            cells += _beside(row[what]["ms"], peer and peer[what]["ms"])
-        peaks = [f"{row[what]['peak_mb']:,.0f}" for what in ("single", "batch", "train")]
-        rows.append([*cells, " / ".join(peaks)])
-    head = ["model", "E + F", "published", "", "in a batch", "published", "", "training step"]
-    head += ["published", "", "peak memory, MB"]
-    note = f"{ours['machine']}, one thread. Published code: {theirs['note']}"
-    return f"{_table(head, rows)}\n\n{note}"
+        if name not in big:
+            small.append([name, *(_digits(row[what]["ms"]) for what in _WHATS)])
+            continue
+        peer = theirs["rows"].get(name) if same else None
+        single, batch, train = (_beside(row, peer, what) for what in _WHATS)
+        peaks = [_peaks(row), _peaks(peer) if peer else ""]
+        steps.append([name, *single, *batch])
+        training.append([name, *train, *peaks])
+    if same:
+        means = [_mean_ratio(big, theirs["rows"], what) for what in _WHATS]
+        steps.append(["geometric mean", "", "", means[0], "", "", means[1]])
+        training.append(["geometric mean", "", "", means[2], "", ""])
+    head = ["model", "alone", "published", "", "in a batch", "published", ""]
+    more = ["model", "training step", "published", "", "peak memory, MB", "published"]
+    parts = [
+        _table(head, steps),
+        _table(more, training),
+        f"{ours['machine']}, one thread. Peak memory alone / in a batch / in training. Published "
+        f"code: {theirs['note']}",
+        "The small models:",
+        _table(["model", "alone", "in a batch", "training step"], small),
+    ]
+    return "\n\n".join(parts)
 
 
-def _beside(ms: float, peer_ms: float | None) -> list[str]:
+def _peaks(row: dict[str, Any]) -> str:
+    return " / ".join(f"{row[what]['peak_mb']:,.0f}" for what in _WHATS)
+
+
+def _mean_ratio(ours: dict[str, Any], theirs: dict[str, Any], what: str) -> str:
+    """Geometric mean of how many times faster the models are."""
+    ratios = [math.log(theirs[n][what]["ms"] / row[what]["ms"]) for n, row in ours.items()]
+    return f"**{math.exp(sum(ratios) / len(ratios)):.1f}×**"
+
+
+def _beside(row: dict[str, Any], peer: dict[str, Any] | None, what: str) -> list[str]:
     """Ours, theirs, and the ratio."""
-    if peer_ms is None:
+    ms = row[what]["ms"]
+    if peer is None:
         return [_digits(ms), "", ""]
-    return [_digits(ms), _digits(peer_ms), f"**{peer_ms / ms:.1f}×**"]
+    return [_digits(ms), _digits(peer[what]["ms"]), f"**{peer[what]['ms'] / ms:.1f}×**"]
 
 
 def _speed_on_gpu() -> str:

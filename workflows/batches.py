@@ -12,8 +12,8 @@ from mdbench.records import record_of
 from .estimate import core_s
 from .plan import STAGES, Task
 
-#: Longer tasks are alike.
-_MOST_S = 1_000_000
+#: Longer tasks are alike, in tenths of a second.
+_MOST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _priority(members: Sequence[Task]) -> int:
     known = [core_s(task) for task in members]
     seconds = math.inf if None in known else sum(s for s in known if s is not None)
     rank = len(STAGES) - STAGES.index(members[0].stage)
-    return _MOST_S * rank + int(min(seconds, _MOST_S - 1))
+    return _MOST * rank + int(min(10.0 * seconds, _MOST - 1))
 
 
 def _share(task: Task, one_process_per: str) -> float:

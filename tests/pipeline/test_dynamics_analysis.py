@@ -12,19 +12,20 @@ CALCULATOR = """
 from mdbench.md.ase_calculator import MdbenchCalculator
 from mdbench.potentials.refpot import RefPot
 
-made = []
+lasting = []
 
 
 class Shaky(MdbenchCalculator):
     def __init__(self):
         super().__init__(RefPot())
-        made.append(self)
-        self.number, self.calls = len(made), 0
+        self.calls = 0
 
     def calculate(self, *args, **kwargs):
         super().calculate(*args, **kwargs)
         self.calls += 1
-        if self.number == 3 and self.calls > 280:
+        if self.calls == 100:  # no short trial
+            lasting.append(self)
+        if lasting[2:3] == [self] and self.calls > 280:
             self.results["forces"] = self.results["forces"] + float("nan")
 """
 SIZE = ("--replicas", 3, "--ps", 2, "--ramp-ps", 0.5, "--stride", 5, "--threads", 1, "--quiet")

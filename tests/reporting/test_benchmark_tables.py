@@ -618,10 +618,14 @@ def everything():
 
 
 def test_every_number_of_ours_says_where_it_stands():
-    """But for sums and ranks, which stand in no file, counts and temperatures."""
+    """But for sums and ranks, which stand in no file, counts and temperatures; and speed.
+
+    That was measured before, and its caption says on what.
+    """
     found = benchmark_tables(everything())
-    assert len(found) == 14
-    for table in found:
+    assert len(found) == 15
+    assert "not in this run" in found[-1].caption
+    for table in found[:-1]:
         for row in table.rows:
             for name, c in zip(table.columns[table.n_words :], row[table.n_words :], strict=True):
                 if c.published or c.text == "–" or row[0].text == "all" or "_rank" in name:
@@ -633,7 +637,7 @@ def test_every_number_of_ours_says_where_it_stands():
 
 def test_csv_files_hold_what_was_given_in_full_precision(tmp_path):
     write_csv_tables(tmp_path, benchmark_tables(everything()))
-    assert len(list(tmp_path.glob("*.csv"))) == 14
+    assert len(list(tmp_path.glob("*.csv"))) == 15
     (row,) = [
         each
         for each in read(tmp_path, "s4-diffusivity")
@@ -698,5 +702,5 @@ def test_names_from_strangers_survive(tmp_path):
 def test_what_has_nothing_to_show_is_left_out():
     assert benchmark_tables(assessment(reference={})) == []
     bare = model(trained=None, audit=None, ns_per_day=None, device=None, standings={})
-    assert list(tables_of(bare, reference={})) == ["summary", "run-models"]
+    assert list(tables_of(bare, reference={})) == ["summary", "run-models", "speed"]
     assert texts(tables_of(bare)["summary"], "schnet-small-s0")[1:] == ["–"] * 8

@@ -25,8 +25,8 @@ from mdbench.nn.spherical import spherical_harmonics
 
 #: Each frequency over the one before.
 _GROWTH = 1.1
-#: Edges at once on a CPU, so that what is between two layers stays in its cache.
-_PIECE = 512
+#: Numbers of a layer at once on a CPU, so that what is between two layers stays in its cache.
+_PIECE = 2**18
 #: Distances by which an edge is described: between the centers or surfaces of its atoms.
 _N_DISTANCES = 4
 
@@ -110,8 +110,8 @@ class ForceNet(DirectModel):
         """(n_systems,) sums of the atoms' energies, (n_atoms, 3) forces in units of the scale."""
         basis = self.basis(graph)
         envelope = polynomial_envelope(graph.edge_lengths, self.cutoff)[:, None]
-        pieces = Edges.of(graph, basis, envelope).pieces()
         atoms = self.embedding(self.element_waves[graph.atomic_numbers])
+        pieces = Edges.of(graph, basis, envelope).pieces(atoms.shape[1])
         for interaction in self.interactions:
             atoms = atoms + interaction(atoms, pieces)
         atoms = functional.silu(self.last(atoms))
@@ -160,12 +160,12 @@ class Edges:
         decay = segment_sum(envelope, link, len(keys))
         return cls(receivers, senders, basis, envelope, link, links, decay)
 
-    def pieces(self) -> list[Edges]:
-        """The same without derivatives: on a CPU, so many that stay in its cache."""
+    def pieces(self, n_channels: int) -> list[Edges]:
+        """The same without derivatives: on a CPU, so many that layers stay in its cache."""
         link, n_links = self.link, len(self.decay)
         if torch.is_grad_enabled() or link.device.type != "cpu":
             return [self]
-        last = torch.cat([link[::_PIECE], link.new_tensor([n_links])])
+        last = torch.cat([link[:: _PIECE // n_channels], link.new_tensor([n_links])])
         ends = [torch.searchsorted(link, last).tolist(), last.tolist()]
         cuts = zip(*([slice(*pair) for pair in pairwise(cut)] for cut in ends), strict=True)
         return [self._piece(*cut) for cut in cuts]

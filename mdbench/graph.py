@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mdbench.neighbors_torch import EdgeList
+from mdbench.twins import compiled_module
 
 #: Shells of neighbors that differ by less than this share are one.
 _SAME_LENGTH = 1e-9
@@ -81,15 +82,8 @@ class AtomGraph:
 
     @cached_property
     def slots(self) -> tuple[Tensor, int]:
-        """(n_edges,) slots of edges, each atom having n_slots in a row; and n_slots.
-
-        That is the largest number of edges of an atom, but one where there are none.
-        """
-        receivers = self.edge_index[0]
-        counts = torch.bincount(receivers, minlength=self.n_atoms)
-        n_slots = max(1, int(counts.max()))
-        places = torch.arange(self.n_edges, device=receivers.device)
-        return receivers * n_slots + places - (counts.cumsum(0) - counts)[receivers], n_slots
+        """Those of all edges, as `edge_slots`."""
+        return edge_slots(self.edge_index[0], self.n_atoms)
 
     def with_vectors(self, edge_vectors: Tensor) -> AtomGraph:
         """The same graph with other (n_edges, 3) edge vectors in Å: all else is known as before."""
@@ -104,6 +98,21 @@ class AtomGraph:
         for name in ("edge_vectors", "volumes"):
             moved[name] = moved[name].to(dtype)
         return AtomGraph(**moved)
+
+
+def edge_slots(receivers: Tensor, n_atoms: int) -> tuple[Tensor, int]:
+    """(n_edges,) slots of edges, each atom having n_slots in a row; and n_slots.
+
+    That is the largest number of edges of an atom, but one where there are none.
+
+    Args:
+        receivers: (n_edges,) of the edges, sorted.
+        n_atoms: Number of atoms.
+    """
+    counts = torch.bincount(receivers, minlength=n_atoms)
+    n_slots = max(1, int(counts.max()))
+    places = torch.arange(len(receivers), device=receivers.device)
+    return receivers * n_slots + places - (counts.cumsum(0) - counts)[receivers], n_slots
 
 
 def segment_sum(values: Tensor, index: Tensor, n: int) -> Tensor:
@@ -167,11 +176,7 @@ def edge_list(positions: Tensor, cells: Tensor, first_atom: Tensor, cutoff: floa
 
 
 def _compiled_neighbors() -> Any:
-    try:
-        from mdbench import neighbors
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return neighbors
+    return compiled_module("neighbors")
 
 
 @dataclass(frozen=True, eq=False)

@@ -233,3 +233,19 @@ def test_a_gpu_makes_the_same_graph():
     edges = edge_list(x, lattices, torch.tensor(first), 5.0)
     found = ListedEdges.of(z, lattices, torch.tensor(first), edges).graph(x, 5.0)
     assert_same_graph(found.to("cpu", torch.float64), expected)
+
+
+@pytest.mark.parametrize("n_atoms, side", [(1, 3.1), (5, 4.5), (9, 8.0), (2, 30.0)])
+def test_every_edge_has_its_slot_and_its_pair(n_atoms, side):
+    """Slots of an atom in a row, as many as the busiest one needs; both directions are one pair."""
+    rng = np.random.default_rng(0)
+    cell = side * np.eye(3) + rng.uniform(-0.3, 0.3, (3, 3))
+    graph = exact(np.full(n_atoms, 3), rng.uniform(0.0, 1.0, (n_atoms, 3)) @ cell, cell, 4.0)
+    receivers, (slots, n_slots), (pairs, first) = graph.edge_index[0], graph.slots, graph.pairs
+    assert n_slots == max(1, int(torch.bincount(receivers, minlength=n_atoms).max()))
+    assert len(first) == graph.n_edges // 2
+    for i in range(n_atoms):
+        mine = slots[receivers == i]
+        assert_array_equal(mine, i * n_slots + np.arange(len(mine)))
+    by_pair = graph.edge_lengths[first][pairs]
+    assert_allclose(by_pair, graph.edge_lengths, rtol=1e-14, atol=0)

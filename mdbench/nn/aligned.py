@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mdbench.nn.neighborhoods import edge_slots
+from mdbench.graph import edge_slots
 from mdbench.nn.rotations import SphereGrid, rotated_harmonics, sphere_grid
 
 #: Edges whose messages are computed at once: few for a CPU's cache, many to fill a GPU.

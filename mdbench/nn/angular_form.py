@@ -10,7 +10,6 @@ times what it reads; compiled loops keep it in the cache of a CPU.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,19 +17,15 @@ from typing import Any
 from torch import Tensor
 
 from mdbench.nn.multilinear import derivative
+from mdbench.twins import compiled_module
 
 #: Places of Y, A, v and w among the factors of the form.
 HARMONICS, MOMENTS, VALUES, FILTERS = range(4)
 
 
-@functools.cache
 def kernels() -> Any:
     """The compiled loops, if any."""
-    try:
-        from mdbench.nn import angular_kernels
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return angular_kernels
+    return compiled_module("nn.angular_kernels")
 
 
 @dataclass(frozen=True, eq=False)

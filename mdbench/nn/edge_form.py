@@ -13,7 +13,6 @@ keep no products. Elsewhere, torch makes the products.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from torch.nn import functional
 
 from mdbench.graph import AtomGraph, segment_sum
 from mdbench.nn.multilinear import derivative
+from mdbench.twins import compiled_module
 
 #: Places of a, g, x and w among the factors of the form.
 _WEIGHTS, _RECEIVED, _SENT, _FILTERS = range(4)
@@ -113,13 +113,8 @@ def _by_head(factor: Tensor, n_heads: int, place: int) -> Tensor:
     return factor.view(*factor.shape[:-1], n_heads, factor.shape[-1] // n_heads)
 
 
-@functools.cache
 def _kernels() -> Any:
-    try:
-        from mdbench.nn import edge_kernels
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return edge_kernels
+    return compiled_module("nn.edge_kernels")
 
 
 def _add_compiled(edges: EdgeRows, place: int, a: Tensor, g: Tensor, x: Tensor, w: Tensor) -> None:

@@ -4,7 +4,7 @@ An edge has (n_parts, n_channels) products
 
     p_kc = Σ_m M_km (x_jmc + y_imc) w_c,
 
-in the slot that it has at the atom i (`neighborhoods`): sums over neighbors, with the weights of
+in the slot that it has at the atom i (`AtomGraph.slots`): sums over neighbors, with the weights of
 many heads of attention, are matrix products then. M may be a direction r̂ that takes a vector to
 its part along the edge, or turn it. On a CPU, models of some tens of atoms are bound by the memory
 traffic of tensors of all edges: a compiled loop reads rows of atoms and of filters where they are
@@ -15,13 +15,14 @@ of the same functions, to any order. Elsewhere, torch does it step by step.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mdbench.twins import compiled_module
 
 #: Numbers in the products of some atoms: a megabyte in single precision.
 _PIECE = 2**18
@@ -86,14 +87,9 @@ def is_compiled(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and kernels() is not None
 
 
-@functools.cache
 def kernels() -> Any:
     """The compiled loops, or None on a bare GPU machine without numba."""
-    try:
-        from mdbench.nn import product_kernels
-    except ImportError:
-        return None
-    return product_kernels
+    return compiled_module("nn.product_kernels")
 
 
 def pieces(n: int, size: int) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,6 @@ from mdbench.graph import AtomGraph
 from mdbench.nn.edge_products import EdgeProducts
 from mdbench.nn.envelopes import Envelope
 from mdbench.nn.equivariant import EquivariantLinear, Features, Widths, gain_of, normal_linear
-from mdbench.nn.neighborhoods import edge_slots
 from mdbench.nn.path_scores import leaky, path_scores
 
 LEAKY_GAIN = gain_of(leaky)
@@ -54,8 +53,8 @@ class Neighborhoods:
             envelope: None for 1 at each edge.
             cutoff: Å.
         """
-        receivers, senders = graph.edge_index
-        slots, n_slots = edge_slots(receivers, graph.n_atoms)
+        senders = graph.edge_index[1]
+        slots, n_slots = graph.slots
         shape = (graph.n_atoms, n_slots)
         nowhere = graph.edge_vectors.new_tensor([cutoff, 0.0, 0.0])
         vectors = nowhere.repeat(math.prod(shape), 1).index_copy(0, slots, graph.edge_vectors)

@@ -8,7 +8,6 @@ once more, torch makes the tensors.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mdbench.nn.layers import soft_length
+from mdbench.twins import compiled_module
 
 
 def frame_scalars(vectors: Tensor, frames: Tensor, ends: Tensor, layers: nn.Sequential) -> Tensor:
@@ -110,10 +110,5 @@ def _kernels_for(x: Tensor) -> Any:
     return _kernels() if is_single else None
 
 
-@functools.cache
 def _kernels() -> Any:
-    try:
-        from mdbench.nn import frame_kernels
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return frame_kernels
+    return compiled_module("nn.frame_kernels")

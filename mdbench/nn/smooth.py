@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from mdbench.twins import compiled_module
 
-@functools.cache
+
 def smooth_kernels() -> Any:
     """The compiled loops of this module, if any."""
-    try:
-        from mdbench.nn import smooth_kernels
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return smooth_kernels
+    return compiled_module("nn.smooth_kernels")
 
 
 def compiles(x: Tensor) -> bool:

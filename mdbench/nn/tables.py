@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from mdbench.errors import InputError
+from mdbench.twins import compiled_module
 
 #: Largest errors of a table between its knots, in units of the largest value and slope.
 VALUE_ERROR, SLOPE_ERROR = 1e-6, 2e-5
@@ -119,11 +120,7 @@ class _LookUp(torch.autograd.Function):
 def _kernels(table: Tensor) -> Any:
     if table.device.type != "cpu":
         return None
-    try:
-        from mdbench.nn import table_kernels
-    except ImportError:  # a bare GPU machine without numba
-        return None
-    return table_kernels
+    return compiled_module("nn.table_kernels")
 
 
 def _intervals(lengths: Tensor, table: Tensor, step: float) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mdbench.errors import InputError, suggest
-from mdbench.models import MODELS, ModelName, model_class, parse_name
-from mdbench.potentials.calculators import NAMES
+from mdbench.errors import InputError, located, suggest
+from mdbench.models import (
+    MODELS,
+    ModelName,
+    create,
+    is_model,
+    model_class,
+    outside_models,
+    package_of,
+    parse_name,
+)
+from mdbench.potentials.calculators import NAMES, outside_calculators
 from mdbench.stages.force_fields import calculator_source
 
 
@@ -22,12 +31,14 @@ class Entry:
         name: As `train --model`, the checkpoint's whole path, or as `--calculator`.
         source: Its name in paths and tables.
         control: Whether it is the reference's own, a model without a fault.
+        package: Package and version that a trained model is from; empty of one of ours.
     """
 
     kind: Literal["trained", "checkpoint", "calculator"]
     name: str
     source: str
     control: bool = False
+    package: str = ""
 
     @property
     def option(self) -> tuple[str, str]:
@@ -83,42 +94,47 @@ def control(calculator: str) -> Entry:
 
 
 def _trained(name: ModelName, seed: int) -> Entry:
-    return Entry("trained", name.text, f"{name.folder}-s{seed}")
+    plugin = package_of(name.architecture)
+    origin = "" if plugin is None else plugin.origin
+    return Entry("trained", name.text, f"{name.folder}-s{seed}", package=origin)
 
 
 def _entry(text: str, seed: int) -> Entry:
     path = Path(text)
     if path.exists() or path.suffix in (".json", ".safetensors"):
         return _checkpoint(path)
-    try:
-        return _trained(parse_name(text), seed)
-    except InputError:
-        if _is_model(text):
-            raise  # a model, but not that variant of it
-    if ":" in text or text in NAMES:
+    if text in NAMES:
         return Entry("calculator", text, calculator_source(text))
+    if is_model(text):
+        name = parse_name(text)
+        if name.architecture not in MODELS:
+            create(name)  # what its package lacks is said before any work
+        return _trained(name, seed)
+    if ":" in text:
+        return Entry("calculator", text, calculator_source(text))
+    if (plugin := outside_calculators().find(text)) is not None:
+        return Entry("calculator", plugin.name, calculator_source(plugin.name))
+    models = [*MODELS, *outside_models().names]
+    calculators = [*NAMES, *outside_calculators().names]
     raise InputError(
         f"force field {text!r}",
         expected="a model, a checkpoint, a calculator, or MODULE:FACTORY",
-        remedy=suggest(text.lower(), [*MODELS, *(f"{name}-small" for name in MODELS), *NAMES]),
+        remedy=suggest(
+            text.lower(), [*models, *(f"{name}-small" for name in models), *calculators]
+        ),
     )
 
 
-def _is_model(text: str) -> bool:
-    try:
-        parse_name(text.partition(":")[0])
-    except InputError:
-        return False
-    return True
-
-
 def _checkpoint(path: Path) -> Entry:
-    from mdbench.training.checkpoint import checkpoint_folder, read_about
+    from mdbench.training.checkpoint import JSON_NAME, checkpoint_folder, read_about
+    from mdbench.training.packages import installed_model
 
     folder = checkpoint_folder(path)
     about = read_about(folder)
     try:
-        source = f"{parse_name(about['name']).folder}-s{int(about['seed'])}"
+        with located(folder / JSON_NAME):
+            name = installed_model(about)
+        source = f"{name.folder}-s{int(about['seed'])}"
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("no checkpoint of ours", where=folder) from error
     return Entry("checkpoint", str(folder.resolve()), source)

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from mdbench.errors import InputError, suggest
+from mdbench.plugins import Offers, offers
 from mdbench.potentials.ase_force_field import AseForceField
 from mdbench.potentials.base import ForceField
 
@@ -29,8 +30,9 @@ def force_field(name: str, arguments: Mapping[str, str] | None = None) -> ForceF
     """The force field of that name.
 
     Args:
-        name: One of `NAMES`; or MODULE:FACTORY, a function or class that returns a calculator of
-            ASE, of a module in the current folder or the environment.
+        name: One of `NAMES`, or of another package (`GROUP`); or MODULE:FACTORY, a function or
+            class that returns a calculator of ASE, of a module in the current folder or the
+            environment.
         arguments: Of the potential or factory, as text: numbers, true, false and none are
             recognized, unless the parameter is a text by its annotation or default.
 
@@ -42,10 +44,15 @@ def force_field(name: str, arguments: Mapping[str, str] | None = None) -> ForceF
     if ":" in name:
         return _custom(name, texts)
     if name not in _MAKERS:
+        others = outside_calculators()
+        if (plugin := others.find(name)) is not None and plugin.name == name:
+            factory, origin = plugin.load(f"calculator {name}"), plugin.origin
+            return _made_by(name, factory, texts, lambda: origin)
+        known = (*NAMES, *others.names)
         raise InputError(
             f"calculator {name!r}",
-            expected=f"one of {', '.join(NAMES)}, or MODULE:FACTORY as in ase.calculators.emt:EMT",
-            remedy=suggest(name.lower(), NAMES),
+            expected=f"one of {', '.join(known)}, or MODULE:FACTORY as in ase.calculators.emt:EMT",
+            remedy=suggest(name.lower(), known),
         )
     maker = _MAKERS[name]
     return maker(**_values(name, maker, texts))
@@ -119,6 +126,14 @@ _MAKERS: dict[str, Callable[..., ForceField]] = {
 }
 #: Force fields that have a name.
 NAMES = tuple(_MAKERS)
+#: Entry points by which other packages add theirs, as `my-potential = my_package:make`: what
+#: returns a calculator of ASE.
+GROUP = "mdbench.calculators"
+
+
+def outside_calculators() -> Offers:
+    """The calculators of other installed packages, which are not imported."""
+    return offers(GROUP, NAMES)
 
 
 def _custom(name: str, texts: dict[str, str]) -> ForceField:
@@ -136,15 +151,22 @@ def _custom(name: str, texts: dict[str, str]) -> ForceField:
                 else None,
             )
         found = getattr(found, part)
-    if not callable(found):
+    return _made_by(name, found, texts, lambda: _origin(module))
+
+
+def _made_by(
+    name: str, factory: Any, texts: dict[str, str], origin: Callable[[], str]
+) -> ForceField:
+    """The force field of a function or class that returns a calculator."""
+    if not callable(factory):
         raise InputError(
             f"calculator {name}",
             expected="a function or class that returns a calculator of ASE",
-            found=type(found).__name__,
+            found=type(factory).__name__,
         )
-    values = _values(name, found, texts)
+    values = _values(name, factory, texts)
     given = ", ".join(f"{key}={value!r}" for key, value in sorted(values.items()))
-    return AseForceField(lambda: found(**values), f"{name}({given}), {_origin(module)}")
+    return AseForceField(lambda: factory(**values), f"{name}({given}), {origin()}")
 
 
 def _module(name: str, module_name: str) -> ModuleType:

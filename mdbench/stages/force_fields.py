@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from mdbench.errors import InputError
-from mdbench.models import create, parse_name
+from mdbench.models import create, is_model, package_of, parse_name
 from mdbench.potentials.base import ForceField
 from mdbench.potentials.calculators import force_field
 from mdbench.stages.dynamics import arguments
@@ -92,9 +93,10 @@ def resolve(
         return _checkpoint(trained, device, precision)
     name = parse_name(model)
     if untrained:
+        plugin = package_of(name.architecture)
         return _wrapped(
             create(name, seed=seed),
-            f"{name.text} with random weights, seed {seed}",
+            f"{name.text} with random weights, seed {seed}{_of(plugin.origin if plugin else '')}",
             f"{name.folder}-s{seed}-untrained",
             device,
             precision,
@@ -116,8 +118,9 @@ def _trained(model: str, run_folder: Path) -> Path | None:
     place = run_folder / "models"
     if (place / model).is_dir():
         return place / model
-    name = parse_name(model)
-    found = sorted(path for path in place.glob(f"{name.folder}-s[0-9]*") if path.is_dir())
+    # what is not known here may be a model of a package that is missing: its checkpoint says so
+    name = parse_name(model).folder if is_model(model) else escape(model)
+    found = sorted(path for path in place.glob(f"{name}-s[0-9]*") if path.is_dir())
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(
@@ -155,7 +158,8 @@ def _checkpoint(path: Path, device: str, precision: str) -> Resolved:
     stamp = input_of(checkpoint_folder(path) / WEIGHTS_NAME, "checkpoint")
     return _wrapped(
         checkpoint.model,
-        f"{checkpoint.name} of seed {checkpoint.seed}, weights {stamp.sha256[:8]}",
+        f"{checkpoint.name} of seed {checkpoint.seed}, weights {stamp.sha256[:8]}"
+        f"{_of(checkpoint.package)}",
         f"{parse_name(checkpoint.name).folder}-s{checkpoint.seed}",
         device,
         precision,
@@ -163,6 +167,11 @@ def _checkpoint(path: Path, device: str, precision: str) -> Resolved:
         elements=checkpoint.elements,
         inputs=(stamp,),
     )
+
+
+def _of(package: str) -> str:
+    """A package in a label."""
+    return f" ({package})" if package else ""
 
 
 def _wrapped(

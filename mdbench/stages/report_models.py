@@ -100,13 +100,13 @@ def _trained(
     run_folder: Path, place: Path, datasets: Mapping[str, _KnownDataset]
 ) -> tuple[TrainedModel, LearningCurve | None]:
     """A checkpoint, and its learning curve where it has one."""
-    from mdbench.models import model_class, parse_name
     from mdbench.training.checkpoint import read_about
+    from mdbench.training.packages import stated_claims, stated_model
 
     about = read_about(place.parent)
     with undamaged(place, "train"):
         with located(place):
-            name = parse_name(about["name"])
+            name = stated_model(about)
         source = f"{name.folder}-s{int(about['seed'])}"
         recipe = about["training"]["settings"]["recipe"]
         origins = [Origin(_name(run_folder, place), dict(recipe), [])]
@@ -119,12 +119,12 @@ def _trained(
             curve = learning_curve(source, stored)
             origins.append(Origin(_name(run_folder, path), dict(stored.config), inputs))
     with undamaged(place, "train"):
-        cls = model_class(name.architecture)
+        symmetry, conservative = stated_claims(about)
         model = trained_model(
             source,
             about,
-            symmetry=cls.symmetry,
-            conservative=cls.conservative,
+            symmetry=symmetry,
+            conservative=conservative,
             materials=[_material(each, datasets) for each in inputs],
             origins=origins,
         )

@@ -21,6 +21,7 @@ from torch import Tensor
 from mdbench.errors import InputError, located
 from mdbench.models import model_class, parse_name
 from mdbench.models.base import EnergyModel
+from mdbench.training.packages import installed_model, installed_package, package_entry
 from mdbench.training.tensor_files import packed, read_bytes, unpacked, write_bytes
 from mdbench.version import __version__
 
@@ -31,6 +32,11 @@ _MOST_JSON_BYTES = 1 << 20
 #: Hyper-parameters may be as many times those of the published benchmark.
 _MOST_TIMES = 10
 _UNITS = {"energy": "eV", "length": "Angstrom"}
+#: What a network raises that cannot be made of its hyper-parameters.
+_NO_MODEL = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError),
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,8 @@ class Checkpoint:
         elements: Symbols of the elements that it was trained on.
         closest: Smallest distance in training of each pair of elements, as `Li-S`, Å.
         training: How it was trained.
+        package: Package and version that its model is from here, and the version that trained it
+            where that is another one; empty of a model of ours.
     """
 
     model: EnergyModel
@@ -54,6 +62,7 @@ class Checkpoint:
     elements: tuple[str, ...]
     closest: dict[str, float]
     training: dict[str, Any]
+    package: str = ""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -77,6 +86,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "training": checkpoint.training,
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
+    if package := package_entry(parse_name(checkpoint.name)):
+        about["package"] = package
     text = json.dumps(about, indent=2, allow_nan=False) + "\n"
     write_bytes(folder / WEIGHTS_NAME, weights)
     write_bytes(folder / JSON_NAME, text.encode())
@@ -89,7 +100,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         path: The folder, or a file of it.
 
     Raises:
-        InputError: None is there; it is damaged, of another schema, or not what it says.
+        InputError: None is there; it is damaged, of another schema, or not what it says; its model
+            is of a package that is not installed.
     """
     folder = checkpoint_folder(path)
     if not folder.is_dir():
@@ -98,7 +110,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     about = read_about(folder)
     with located(folder / JSON_NAME):
-        name = parse_name(_text(about, "name"))
+        name = installed_model(about)
         cls = model_class(name.architecture)
         arguments = _arguments(cls, about.get("arguments"))
         elements = _elements(about.get("elements"))
@@ -106,15 +118,17 @@ def load_checkpoint(path: Path) -> Checkpoint:
         seed, training = about.get("seed"), about.get("training")
         if not isinstance(seed, int) or not isinstance(training, dict):
             raise InputError("seed and training", expected="a whole number and a table")
+        sha256 = _text(about, "sha256")
         blank = _blank(cls, arguments)
-    tensors = _weights(folder / WEIGHTS_NAME, _text(about, "sha256"))
+    tensors = _weights(folder / WEIGHTS_NAME, sha256)
     _check_tensors(folder / WEIGHTS_NAME, blank, tensors)
     with torch.random.fork_rng(devices=[]):
         model = cls(**arguments).eval()
     model.load_state_dict(tensors)
     if not float(model.energy_scale) > 0.0:
         raise InputError("energy_scale", where=folder / WEIGHTS_NAME, expected="above 0")
-    return Checkpoint(model, name.text, seed, arguments, elements, closest, training)
+    package = installed_package(about)
+    return Checkpoint(model, name.text, seed, arguments, elements, closest, training, package)
 
 
 def checkpoint_folder(path: Path) -> Path:
@@ -188,7 +202,8 @@ def _arguments(cls: type[EnergyModel], given: object) -> dict[str, Any]:
     if not isinstance(given, dict) or set(given) != set(known):
         raise InputError("hyper-parameters", expected=", ".join(known), found=_shown(given))
     for key, value in given.items():
-        ours = [known[key].default, *(v[key] for v in (cls.SMALL, cls.PUBLISHED) if key in v)]
+        sizes = getattr(cls, "SMALL", {}), cls.PUBLISHED
+        ours = [known[key].default, *(v[key] for v in sizes if key in v)]
         types = {type(v) for v in ours}
         if type(value) not in (types | {int} if float in types else types):
             names = " or ".join(sorted(t.__name__ for t in types))
@@ -235,7 +250,7 @@ def _blank(cls: type[EnergyModel], arguments: dict[str, Any]) -> EnergyModel:
     try:
         with torch.device("meta"):
             return cls(**arguments)
-    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as e:
+    except _NO_MODEL as e:
         raise InputError("hyper-parameters that make no model", found=str(e)[:100]) from e
 
 

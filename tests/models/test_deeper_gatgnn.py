@@ -9,7 +9,7 @@ from torch.nn import functional
 from mdbench.errors import InputError
 from mdbench.models.deeper_gatgnn import DeeperGatgnn
 from mdbench.nn.envelopes import polynomial_envelope
-from tests.contract.systems import System, cluster, graph, random_system, supercell
+from mdbench.testing.systems import System, cluster, graph, random_system, supercell
 
 LITTLE = {
     "cutoff": 4.0,

@@ -9,7 +9,7 @@ import torch
 from mdbench.graph import build_graph
 from mdbench.models import MODELS, create, parse_name
 from mdbench.models.memory import bytes_per_edge, most_bytes
-from tests.contract.systems import graph, random_system
+from mdbench.testing.systems import graph, random_system
 
 
 def small(name):

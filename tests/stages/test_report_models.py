@@ -405,7 +405,7 @@ def rewrite_config(path):
     ("change", "message"),
     (
         ({"name": "nonsense"}, "nonsense"),
-        ({"name": 5}, "damaged result"),
+        ({"name": 5}, "name: expected a short text"),
         ({"seed": None}, "damaged result"),
         ({"training": {}}, "damaged result"),
         ({"training": 3}, "damaged result"),

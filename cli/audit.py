@@ -10,16 +10,20 @@ import click
 
 from mdbench.config import AuditConfig
 
-from . import options
+from . import completion, options
 
 
 @click.command(short_help="Check that a force field is what it claims to be.")
 @click.option(
-    "--model", metavar="NAME|CHECKPOINT", help="Model; a name that is not trained: random weights."
+    "--model",
+    metavar="NAME|CHECKPOINT",
+    shell_complete=completion.models,
+    help="Model; a name that is not trained: random weights.",
 )
 @click.option(
     "--calculator",
     metavar="NAME",
+    shell_complete=completion.calculators,
     help="Force field: refpot, chgnet, sevennet, mace, or module:factory.",
 )
 @click.option("--calculator-args", metavar="LIST", help="Arguments of the calculator: key=value,…")
@@ -31,6 +35,7 @@ from . import options
     help="Exit status 1 if a claimed check does not pass.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.csv
 @click.option("-o", "--output", type=options.PATH, help="Write the result to an HDF5 file.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="CPU threads. Default: 1.")
 @options.force
@@ -42,6 +47,7 @@ def command(
     run: Path | None,
     require: str | None,
     as_json: bool,
+    csv: Path | None,
     output: Path | None,
     threads: int | None,
     force: bool,
@@ -70,6 +76,7 @@ def command(
             calculator_args=calculator_args,
             run_folder=run,
             output=output,
+            csv=csv,
             threads=threads,
             force=force,
             progress=progress,

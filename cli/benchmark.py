@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import completion, options
 
 
 @click.command(short_help="Run the whole chain: reference to report.")
@@ -15,6 +15,7 @@ from . import options
     default="laptop",
     show_default=True,
     metavar="NAME|FILE",
+    shell_complete=completion.profiles,
     help="How large: smoke, laptop, gpu, paper, or a YAML file.",
 )
 @click.option(
@@ -27,6 +28,7 @@ from . import options
 @click.option(
     "--models",
     metavar="LIST",
+    shell_complete=completion.force_fields,
     help="Force fields with commas between: models (schnet, cgcnn:published, dimenet++-small), "
     "checkpoints, calculators (chgnet, module:factory). Default: as the profile says.",
 )
@@ -41,6 +43,7 @@ from . import options
     default="local",
     show_default=True,
     metavar="NAME|DIR",
+    shell_complete=completion.words(("local", "slurm")),
     help="Where jobs run: local, slurm, or a folder with a profile of Snakemake.",
 )
 @click.option(

@@ -14,12 +14,12 @@ from . import options
 
 
 @click.command(short_help="Show conductivity over temperatures, down to 300 K.")
-@click.argument("files", nargs=-1, type=options.PATH)
+@click.argument("files", nargs=-1, type=options.H5)
 @click.option(
     "--against",
     "references",
     multiple=True,
-    type=options.PATH,
+    type=options.H5,
     metavar="FILE",
     help="Trajectories of the reference (repeatable, patterns): ratios with significance.",
 )

@@ -13,7 +13,7 @@ from . import options
 
 
 @click.command(short_help="Write a trajectory for another code.")
-@click.argument("file", type=options.PATH)
+@click.argument("file", type=options.H5)
 @click.option("-o", "--output", required=True, type=options.PATH, help="File to write.")
 @options.settings(ConvertConfig)
 @options.force

@@ -10,17 +10,18 @@ import click
 
 from mdbench.config import DatasetConfig
 
-from . import options
+from . import completion, options
 
 
 @click.command(short_help="Split frames into training, validation and test.")
-@click.argument("files", nargs=-1, type=options.PATH)
-@click.option("--data", multiple=True, type=options.PATH, metavar="FILE", help="The same as FILES.")
+@click.argument("files", nargs=-1, type=options.H5)
+@click.option("--data", multiple=True, type=options.H5, metavar="FILE", help="The same as FILES.")
 @click.option(
     "--material",
     "materials",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.materials,
     help="Which material (repeatable). Default: all of the run folder.",
 )
 @options.run_folder
@@ -28,6 +29,7 @@ from . import options
 @click.option("-o", "--output", type=options.PATH, help="The dataset, where files are named.")
 @options.force
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.csv
 @options.talk
 def command(
     files: tuple[Path, ...],
@@ -37,6 +39,7 @@ def command(
     output: Path | None,
     force: bool,
     as_json: bool,
+    csv: Path | None,
     quiet: bool,
     **values: Any,
 ) -> int:
@@ -62,6 +65,7 @@ def command(
             materials=materials,
             run_folder=run,
             output=output,
+            csv=csv,
             force=force,
             progress=progress,
         )

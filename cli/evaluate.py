@@ -17,7 +17,7 @@ from . import options
 @click.option(
     "--data",
     multiple=True,
-    type=options.PATH,
+    type=options.H5,
     metavar="FILE",
     help="Datasets, or trajectories with energies and forces (repeatable, patterns). "
     "Default: the datasets of the run folder.",

@@ -11,27 +11,13 @@ from . import options
 
 
 @click.command(short_help="Say what an HDF5 file of mdbench holds.")
-@click.argument("file", type=options.PATH)
+@click.argument("file", type=options.H5)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.csv
 @options.talk
-def command(file: Path, as_json: bool, quiet: bool) -> None:
+def command(file: Path, as_json: bool, csv: Path | None, quiet: bool) -> None:
     """Say what an mdbench HDF5 file holds and where it comes from."""
     from mdbench.stages import info
 
-    facts = info.run(file)
-    if as_json:
-        click.echo(json.dumps(facts, indent=2))
-        return
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        for index, line in enumerate(value if isinstance(value, list) else [value]):
-            shown = _shown(line)
-            click.echo(f"{name if index == 0 else '':<{width}}  {shown}")
-
-
-def _shown(value: object) -> str:
-    """A fact in one line; what is nested deeper is for --json."""
-    if isinstance(value, dict):
-        plain = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
-        return ", ".join(f"{k} {v}" for k, v in plain.items()) or ", ".join(value)
-    return "unknown" if value is None else str(value)
+    report = info.run(file, csv=csv)
+    click.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_text())

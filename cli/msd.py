@@ -14,7 +14,7 @@ from . import options
 
 
 @click.command(short_help="Show diffusion: MSD, D with its interval, tensor.")
-@click.argument("files", nargs=-1, type=options.PATH)
+@click.argument("files", nargs=-1, type=options.H5)
 @options.sources
 @options.run_folder
 @options.settings(MsdConfig)

@@ -12,10 +12,14 @@ from typing import Any, TypeVar
 
 import click
 
+from . import completion
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Config = TypeVar("Config")
 
 PATH = click.Path(path_type=Path)
+#: A file of mdbench.
+H5 = completion.ResultFile(path_type=Path)
 
 _KINDS = {"float": float, "int": int, "str": str}
 
@@ -35,6 +39,7 @@ def settings(config: type) -> Callable[[Function], Function]:
             else:
                 kwargs |= {"type": _KINDS[kind], "metavar": field.metadata["metavar"]}
                 kwargs["show_default"] = field.default is not None
+            kwargs["shell_complete"] = completion.SETTINGS.get(field.name)
             function = click.option(flag, field.name, **kwargs)(function)
         return function
 
@@ -76,6 +81,7 @@ def materials(function: Function) -> Function:
         default=("lgps",),
         show_default=True,
         metavar="NAME|FILE",
+        shell_complete=completion.materials,
         help="lgps, li3ps4, gamma-li3ps4, li4ges4, or a structure file (repeatable). To simulate, "
         "also a material of reference/ in the run folder.",
     )(function)
@@ -98,6 +104,7 @@ def sources(function: Function) -> Function:
         "sources",
         multiple=True,
         metavar="NAME",
+        shell_complete=completion.sources,
         help="Without files: only this source of the run folder, as schnet-s0 (repeatable).",
     )(function)
 
@@ -111,6 +118,11 @@ def update(function: Function) -> Function:
     )(function)
 
 
+def csv(function: Function) -> Function:
+    """`--csv`."""
+    return click.option("--csv", type=PATH, help="Write the result as a table.")(function)
+
+
 def results(function: Function) -> Function:
     """`--json`, `--csv`, `--plot`, `-o` and `--force` of an analysis."""
     function = force(function)
@@ -120,7 +132,7 @@ def results(function: Function) -> Function:
     function = click.option("--plot", type=PATH, help="Write a figure: .png, .svg or .pdf.")(
         function
     )
-    function = click.option("--csv", type=PATH, help="Write the result as a table.")(function)
+    function = csv(function)
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(
         function
     )

@@ -14,13 +14,19 @@ from . import options
 
 
 @click.command(short_help="Show how long to run, and at which temperatures.")
-@click.argument("files", nargs=-1, type=options.PATH)
+@click.argument("files", nargs=-1, type=options.H5)
 @options.run_folder
 @options.settings(PlanConfig)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@options.csv
 @options.talk
 def command(
-    files: tuple[Path, ...], run: Path | None, as_json: bool, quiet: bool, **values: Any
+    files: tuple[Path, ...],
+    run: Path | None,
+    as_json: bool,
+    csv: Path | None,
+    quiet: bool,
+    **values: Any,
 ) -> int:
     """How many ns, replicas and temperatures reach a wanted interval of the conductivity.
 
@@ -34,7 +40,7 @@ def command(
     from mdbench.stages import plan
 
     config = options.take(PlanConfig, values)
-    report = plan.run(files, config, run_folder=run)
+    report = plan.run(files, config, run_folder=run, csv=csv)
     options.notes(report.notes, quiet=quiet)
     click.echo(json.dumps(report.as_json()) if as_json else report.as_text())
     return 0

@@ -15,7 +15,7 @@ import click
 
 from mdbench.config import TrainConfig
 
-from . import options
+from . import completion, options
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,10 +28,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
     default=("lgps",),
     show_default=True,
     metavar="NAME",
+    shell_complete=completion.materials,
     help="Whose dataset of the run folder (repeatable).",
 )
 @click.option(
-    "--data", multiple=True, type=options.PATH, metavar="FILE", help="Datasets, instead of those."
+    "--data", multiple=True, type=options.H5, metavar="FILE", help="Datasets, instead of those."
 )
 @options.run_folder
 @options.settings(TrainConfig)

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import completion, options
 
 
 @click.command(short_help="Rank the force fields of a run folder, as far as data tell.")
 @options.run_folder
-@click.option("--source", metavar="NAME", help="Only this force field, ranked among all.")
+@click.option(
+    "--source",
+    metavar="NAME",
+    shell_complete=completion.sources,
+    help="Only this force field, ranked among all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--csv", type=options.PATH, help="Write the result as a table.")
+@options.csv
 @click.option(
     "--require",
     type=click.Choice(["stable"]),

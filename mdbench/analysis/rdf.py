@@ -27,6 +27,7 @@ from mdbench.analysis.pairs import (
     species_pairs,
 )
 from mdbench.errors import InputError
+from mdbench.table import Table, Tabular
 from mdbench.trajectory import Trajectory
 
 #: Shells are told apart in g averaged over this width (Å), so that noise does not split them …
@@ -38,7 +39,7 @@ TOTAL = "total"
 
 
 @dataclass(frozen=True)
-class RadialDistribution:
+class RadialDistribution(Tabular):
     """g(r) of one or several runs of the same atoms.
 
     Attributes:
@@ -63,6 +64,10 @@ class RadialDistribution:
     volume: float
     dr: float
     r_max: float
+
+    def table(self) -> Table:
+        """One row per bin: `r`, Å, and g by pair."""
+        return Table(("r", *self.g), np.column_stack([self.r, *self.g.values()]).tolist())
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mdbench.stats import Estimate
 from mdbench.store import written
+from mdbench.table import Cell, Table
 
-Cell = str | float | int | None
+__all__ = ["Cell", "quantity", "text_table", "write_csv", "write_table"]
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
@@ -49,6 +50,11 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]])
     writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
     with written(path) as part:
         part.write_text(text.getvalue(), encoding="utf-8", errors="replace")
+
+
+def write_table(path: Path, table: Table) -> None:
+    """Writes a table as CSV with full precision; whole or not at all."""
+    write_csv(path, table.columns, table.rows)
 
 
 def _shown(cell: Cell) -> str:

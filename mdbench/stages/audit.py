@@ -23,12 +23,13 @@ from mdbench.potentials.base import ForceField
 from mdbench.potentials.materials import Material, material
 from mdbench.potentials.refpot import RefPot
 from mdbench.reporting.model_sections import stored_checks
-from mdbench.reporting.tables import text_table
+from mdbench.reporting.tables import text_table, write_table
 from mdbench.stages.damage import undamaged
 from mdbench.stages.force_fields import Resolved, resolve
-from mdbench.stages.outputs import current_run
+from mdbench.stages.outputs import check_outputs, current_run
 from mdbench.stages.structures import structure_of
 from mdbench.store import Dataset, check_output, read_result, write_result
+from mdbench.table import Table, Tabular
 from mdbench.units import FS_IN_PS, PS_IN_NS, SECONDS_PER_DAY
 
 #: Timesteps of the runs at constant energy, fs; heating before them, and the time of an echo, ps.
@@ -37,7 +38,7 @@ _RAMP_PS, _ECHO_PS = 0.5, 0.2
 
 
 @dataclass
-class AuditReport:
+class AuditReport(Tabular):
     """The checks of a force field, ready to be printed.
 
     Attributes:
@@ -105,6 +106,14 @@ class AuditReport:
         lines.append(f"{n_claimed - len(self.failed)} of {n_claimed} claims hold")
         return "\n".join(lines)
 
+    def table(self) -> Table:
+        """One row per check."""
+        names = ("name", "done", "deviation", "tolerance", "claimed", "passed", "detail")
+        checks = [_finite(vars(check)) for check in self.checks]
+        about = (self.source, self.config.material)
+        rows = [(*about, *(check[name] for name in names)) for check in checks]
+        return Table(("source", "material", *names), rows)
+
 
 def run(
     config: AuditConfig,
@@ -114,6 +123,7 @@ def run(
     calculator_args: str | None = None,
     run_folder: Path | None = None,
     output: Path | None = None,
+    csv: Path | None = None,
     threads: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -128,10 +138,12 @@ def run(
         calculator_args: KEY=VALUE,…
         run_folder: By default $MDBENCH_RUN, else `run`, where there is one.
         output: File to write to instead.
+        csv: Table, one row per check.
         threads: CPU threads of a network; by default one.
         force: Audit again; overwrite.
         progress: Called with the share done and what is being done.
     """
+    check_outputs(None, csv, None, force=force)
     folder = _run_folder(run_folder)
     found = resolve(
         model=model,
@@ -149,16 +161,19 @@ def run(
         target = folder / "audit" / f"{found.source}.h5"
     if target is not None:
         check_output(target, force=force or output is None)
-        if output is None and target.exists() and not force:
-            return _known(target, found, config)
-    structure = (
-        material(config.material) if folder is None else structure_of(config.material, folder)
-    )
-    report = _audited(found, structure, config, progress)
-    if target is not None:
-        _write(target, report, found)
-    if "synthetic" in report.label:
-        report.notes.append(f"synthetic data: {report.label}")
+    if target is not None and output is None and target.exists() and not force:
+        report = _known(target, found, config)
+    else:
+        structure = (
+            material(config.material) if folder is None else structure_of(config.material, folder)
+        )
+        report = _audited(found, structure, config, progress)
+        if target is not None:
+            _write(target, report, found)
+        if "synthetic" in report.label:
+            report.notes.append(f"synthetic data: {report.label}")
+    if csv is not None:
+        write_table(csv, report.table())
     return report
 
 

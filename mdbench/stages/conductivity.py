@@ -15,6 +15,7 @@ from mdbench.analysis.conductivity import (
 )
 from mdbench.config import ConductivityConfig
 from mdbench.errors import InputError, located
+from mdbench.reporting.tables import write_table
 from mdbench.stages.conductivity_against import (
     ConductivityResult,
     Ended,
@@ -34,17 +35,25 @@ from mdbench.stages.conductivity_line import (
     two_temperatures,
     usual_recipe,
 )
-from mdbench.stages.conductivity_output import draw, result_json, result_text, store, write_table
+from mdbench.stages.conductivity_output import (
+    draw,
+    result_json,
+    result_text,
+    results_table,
+    store,
+)
+from mdbench.stages.loaded import Opener
 from mdbench.stages.motion import Progress, ions_of
 from mdbench.stages.outputs import NOTHING, analyzed, one_group, select
 from mdbench.stages.runs import EndedEarlyError, Group, grouped, same_temperature
 from mdbench.stages.temperatures import selected
 from mdbench.stages.transport import Transport, synthetic, transport
 from mdbench.store import TrajectoryFile
+from mdbench.table import Table, Tabular
 
 
 @dataclass
-class ConductivityReport:
+class ConductivityReport(Tabular):
     """The results of all sources and materials, ready to be printed."""
 
     config: ConductivityConfig
@@ -59,6 +68,10 @@ class ConductivityReport:
     def as_text(self) -> str:
         """A table by temperature and what the line says, for each source and material."""
         return "\n\n".join(result_text(result) for result in self.results) or NOTHING
+
+    def table(self) -> Table:
+        """Diffusivity and conductivity: one row per source, material and temperature."""
+        return results_table(self.results)
 
 
 def run(
@@ -121,7 +134,7 @@ def run(
             if not made:
                 report.notes.append(f"{target}: already done")
     if csv is not None:
-        write_table(csv, report.results)
+        write_table(csv, report.table())
     if plot is not None and report.results:
         draw(plot, report.results, analyze.known)
     return report
@@ -153,14 +166,14 @@ class _Analysis:
     def __call__(self, members: Sequence[Group]) -> ConductivityResult:
         """The result of a source and material at all temperatures."""
         if not self._references:
-            return _result(members, self._config, self._progress)
+            return conductivity_of(members, self._config, self._progress)
         others = reference_of(members, self._references)
         reference = self._known.get(others[0].paths) or self._read(others)
-        result = _result(members, self._config, self._progress)
+        result = conductivity_of(members, self._config, self._progress)
         return replace(result, against=held_against(result, reference, self._config))
 
     def _read(self, members: Sequence[Group]) -> ConductivityResult:
-        reference = _result(members, self._config, self._progress)
+        reference = conductivity_of(members, self._config, self._progress)
         if not reference.points:
             raise InputError(
                 "nothing to hold against",
@@ -211,19 +224,30 @@ def _references(references: Sequence[Path], config: ConductivityConfig) -> list[
     return _by_material(selected(groups, config.temps))
 
 
-def _result(
-    members: Sequence[Group], config: ConductivityConfig, progress: Progress | None
+def conductivity_of(
+    members: Sequence[Group],
+    config: ConductivityConfig,
+    progress: Progress | None = None,
+    *,
+    opened: Opener = TrajectoryFile,
 ) -> ConductivityResult:
-    """All temperatures of one source and material."""
+    """All temperatures of one source and material.
+
+    Args:
+        members: Its replicas by temperature.
+        config: Charge, extrapolation, estimator.
+        progress: Called with the share done and what is being read.
+        opened: How a run is opened.
+    """
     found: list[Transport] = []
     ended: list[Ended] = []
     for group in members:
         try:
-            found.append(transport(group, config, progress))
+            found.append(transport(group, config, progress, opened=opened))
         except EndedEarlyError as error:
             assert group.temperature_k is not None
             ended.append(Ended(group.temperature_k, error.reasons))
-    species, n_atoms = _ions(members, found, config)
+    species, n_atoms = _ions(members, found, config, opened)
     charge = charge_of(species, _stated_charge(config.charge, species))
     points = tuple(point_of(one, charge) for one in found)
     fit, extrapolation, lines = _line(points, charge, config)
@@ -255,12 +279,15 @@ def _result(
 
 
 def _ions(
-    members: Sequence[Group], found: Sequence[Transport], config: ConductivityConfig
+    members: Sequence[Group],
+    found: Sequence[Transport],
+    config: ConductivityConfig,
+    opened: Opener,
 ) -> tuple[str, Mapping[str, int]]:
     """The mobile ions, of one element at all temperatures, and the number of atoms by element."""
     if not found:
         path = members[0].paths[0]
-        with TrajectoryFile(path) as file, located(path):
+        with opened(path) as file, located(path):
             return ions_of(file, config.mobile)
     first = found[0].runs[0]
     for one in found:

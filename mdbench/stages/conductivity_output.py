@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from mdbench.config import ConductivityConfig, stamp
-from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
+from mdbench.reporting.tables import Cell, quantity, text_table
 from mdbench.stages.conductivity_against import Against, ConductivityResult, Ended
 from mdbench.stages.conductivity_line import Extrapolation, Point
 from mdbench.stages.outputs import already_done
 from mdbench.stats import Estimate
 from mdbench.store import Dataset, write_result
+from mdbench.table import Table
 
 
 def result_json(result: ConductivityResult, config: ConductivityConfig) -> dict[str, Any]:
@@ -207,8 +208,8 @@ def _nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def write_table(path: Path, results: Sequence[ConductivityResult]) -> None:
-    """Writes one row per temperature as CSV, without values where all runs ended early."""
+def results_table(results: Sequence[ConductivityResult]) -> Table:
+    """One row per temperature, without values where all runs ended early."""
     names = ("diffusivity", "conductivity", "collective")
     header = ["source", "material", "temperature_k"]
     header += [f"{name}{part}" for name in names for part in ("", "_low", "_high")]
@@ -222,7 +223,7 @@ def write_table(path: Path, results: Sequence[ConductivityResult]) -> None:
             for estimate in (p.diffusivity, p.conductivity, p.collective):
                 row += [estimate.value, estimate.low, estimate.high]
             rows.append(row)
-    write_csv(path, header, rows)
+    return Table(header, rows)
 
 
 def draw(

@@ -14,7 +14,7 @@ from typing import Any
 from mdbench.config import DatasetConfig, stamp
 from mdbench.errors import InputError, suggest
 from mdbench.potentials.materials import known_as
-from mdbench.reporting.tables import Cell, text_table
+from mdbench.reporting.tables import Cell, text_table, write_table
 from mdbench.stages.dataset_file import (
     Content,
     Source,
@@ -34,10 +34,18 @@ from mdbench.stages.dataset_runs import (
     statistics,
     usable_frames,
 )
-from mdbench.stages.outputs import already_done, current_run, one_group, select
+from mdbench.stages.outputs import (
+    already_done,
+    check_not_read,
+    check_outputs,
+    current_run,
+    one_group,
+    select,
+)
 from mdbench.stages.runs import Group, grouped
 from mdbench.stages.temperatures import selected
 from mdbench.store import Input, input_of
+from mdbench.table import Table, Tabular
 from mdbench.training.sampling import (
     FEWEST_FRAMES,
     SPLITS,
@@ -54,7 +62,7 @@ __all__ = ["DatasetReport", "content_hash", "load", "run"]
 
 
 @dataclass
-class DatasetReport:
+class DatasetReport(Tabular):
     """What is in the datasets, ready to be printed."""
 
     documents: list[dict[str, Any]] = field(default_factory=list)
@@ -68,6 +76,10 @@ class DatasetReport:
     def as_text(self) -> str:
         """A table of the splits of each dataset."""
         return "\n\n".join(_text(document) for document in self.documents)
+
+    def table(self) -> Table:
+        """One row per dataset and split; how many frames of each temperature, K, in columns."""
+        return _splits_table(self.documents)
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ def run(
     materials: Sequence[str] = (),
     run_folder: Path | None = None,
     output: Path | None = None,
+    csv: Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> DatasetReport:
@@ -97,16 +110,20 @@ def run(
         materials: Which materials; all by default.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
         output: The dataset. Without files each goes to dataset/<material>.h5 of the run folder.
+        csv: Table, one row per dataset and split.
         force: Overwrite; also mix frames of several potentials.
         progress: Called with the share done and what is being read.
     """
     report = DatasetReport()
+    check_outputs(None, csv, None, force=force)
     if files:
         wishes = [_of_files(files, materials, output, force=force)]
     else:
         folder = current_run(run_folder)
         wishes = _of_run(folder, materials, output, force=force)
         report.notes.append(f"run folder {folder}: {', '.join(w.material for w in wishes)}")
+    read = [path for wish in wishes for group in wish.groups for path in group.paths]
+    check_not_read([csv], read, "trajectories")
     own = replace(config, temps=None)
     for wish in wishes:
         paths = [path for group in selected(wish.groups, config.temps) for path in group.paths]
@@ -120,6 +137,8 @@ def run(
             document = _make(wish, sorted(runs, key=lambda one: one.key), inputs, own, force=force)
         report.documents.append({"file": str(wish.target), **document})
         report.notes += [f"{wish.material}: {note}" for note in document["notes"]]
+    if csv is not None:
+        write_table(csv, report.table())
     return report
 
 
@@ -282,6 +301,37 @@ def _notes(
     if len(pairs) < len(runs):
         notes.append(f"{len(runs) - len(pairs)} runs without a time axis: a gap of one frame")
     return notes
+
+
+def _splits_table(documents: Sequence[dict[str, Any]]) -> Table:
+    about = ("file", "material", "formula", "n_atoms", "n_runs")
+    spreads = ("energy_mean_ev", "energy_sd_ev", "forces_rms_ev_per_a", "forces_largest_ev_per_a")
+    known: list[dict[str, Cell]] = []
+    for document in documents:
+        for name, split in document["splits"].items():
+            energy, forces = split["energy"] or {}, split["forces"] or {}
+            spread = [
+                energy.get("mean"),
+                energy.get("sd"),
+                forces.get("rms"),
+                forces.get("largest"),
+            ]
+            known.append(
+                {
+                    **{key: document[key] for key in about},
+                    "split": name,
+                    "n_frames": split["n_frames"],
+                    **dict(zip(spreads, spread, strict=True)),
+                    **{_column_of(each): each["n_frames"] for each in split["per_temperature"]},
+                }
+            )
+    columns = list(dict.fromkeys(name for row in known for name in row))
+    return Table(columns, [[row.get(name) for name in columns] for row in known])
+
+
+def _column_of(entry: dict[str, Any]) -> str:
+    t = entry["temperature_k"]
+    return "n_frames_unknown_temperature" if t is None else f"n_frames_{t:g}K"
 
 
 def _text(document: dict[str, Any]) -> str:

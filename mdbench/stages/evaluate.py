@@ -13,6 +13,7 @@ import numpy as np
 from mdbench.analysis.accuracy import accuracy
 from mdbench.config import EvaluateConfig
 from mdbench.errors import InputError
+from mdbench.reporting.tables import write_table
 from mdbench.stages.evaluate_output import (
     Evaluated,
     Failure,
@@ -22,8 +23,8 @@ from mdbench.stages.evaluate_output import (
     parity,
     quantities_of,
     read_evaluated,
+    results_table,
     write_evaluated,
-    write_table,
 )
 from mdbench.stages.force_fields import Resolved, resolve
 from mdbench.stages.outputs import check_not_read, check_outputs, current_run, one_group
@@ -31,13 +32,14 @@ from mdbench.stages.predictions import LabeledFrames, by_material, predict
 from mdbench.stages.runs import expand
 from mdbench.stages.structure import Progress
 from mdbench.store import Input, check_output
+from mdbench.table import Table, Tabular
 
 #: Files that a result names.
 _MOST_NAMES = 50
 
 
 @dataclass
-class EvaluateReport:
+class EvaluateReport(Tabular):
     """The errors of all materials, ready to be printed."""
 
     results: list[Evaluated] = field(default_factory=list)
@@ -51,6 +53,10 @@ class EvaluateReport:
     def as_text(self) -> str:
         """A table of the errors of each material."""
         return "\n\n".join(group_text(result) for result in self.results)
+
+    def table(self) -> Table:
+        """Errors: one row per material and quantity."""
+        return results_table(self.results)
 
 
 def run(
@@ -116,7 +122,7 @@ def run(
         if "synthetic" in (result.reference or ""):
             report.notes.append(f"{result.name}: synthetic data: {result.reference}")
     if csv is not None:
-        write_table(csv, report.results)
+        write_table(csv, report.table())
     if plot is not None and all(result.failure for result in report.results):
         report.notes.append(f"{plot}: not drawn: no finite predictions")
     elif plot is not None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdbench.analysis.accuracy import Accuracy, EnergyErrors, Predictions
-from mdbench.reporting.tables import Cell, text_table, write_csv
+from mdbench.reporting.tables import Cell, text_table
 from mdbench.stats import Estimate
 from mdbench.store import Dataset, Input, read_result, write_result
+from mdbench.table import Table
 
 if TYPE_CHECKING:
     from mdbench.reporting.accuracy_figure import ParityPoints
@@ -295,8 +296,8 @@ def read_evaluated(path: Path) -> tuple[Evaluated, dict[str, Any], list[Input]]:
     return result, stored.config, stored.inputs
 
 
-def write_table(path: Path, results: Sequence[Evaluated]) -> None:
-    """Writes one row per quantity as CSV."""
+def results_table(results: Sequence[Evaluated]) -> Table:
+    """One row per material and quantity."""
     header = ("source", "material", "split", "of", "quantity", "value", "low", "high", "unit")
     rows: list[list[Cell]] = []
     for result in results:
@@ -304,7 +305,7 @@ def write_table(path: Path, results: Sequence[Evaluated]) -> None:
             of, _, quantity = name.rpartition("/")
             known: list[Cell] = [result.source, result.material, result.split]
             rows.append([*known, of, quantity, e.value, e.low, e.high, e.unit])
-    write_csv(path, header, rows)
+    return Table(header, rows)
 
 
 def draw(path: Path, results: Sequence[Evaluated]) -> None:

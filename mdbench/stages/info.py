@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mdbench.errors import InputError
+from mdbench.reporting.tables import write_table
 from mdbench.stages.dataset_file import read_dataset, splits_hash
+from mdbench.stages.outputs import check_not_read, check_outputs
 from mdbench.store import (
     Result,
     TrajectoryFile,
@@ -15,11 +19,81 @@ from mdbench.store import (
     read_result,
     reading,
 )
+from mdbench.table import Cell, Table, Tabular
 from mdbench.trajectory import reduced_formula
 
 
-def run(path: Path) -> dict[str, Any]:
-    """Name and value of each fact, plain JSON values in the order of reading."""
+@dataclass(frozen=True)
+class InfoReport(Tabular):
+    """What a file holds, ready to be printed.
+
+    Attributes:
+        facts: Name and value of each, plain JSON values in the order of reading.
+    """
+
+    facts: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """One JSON document."""
+        return self.facts
+
+    def as_text(self) -> str:
+        """One line for each fact."""
+        width, lines = max(map(len, self.facts)), []
+        for name, value in self.facts.items():
+            for index, line in enumerate(value if _is_long(value) else [value]):
+                lines.append(f"{name if index == 0 else '':<{width}}  {_shown(line)}")
+        return "\n".join(lines)
+
+    def table(self) -> Table:
+        """One row per fact; what is nested has its place in the name, as "made_from.0.sha256"."""
+        return Table(("fact", "value"), list(_flat(self.facts)))
+
+
+def run(path: Path, *, csv: Path | None = None) -> InfoReport:
+    """The facts about a file.
+
+    Args:
+        path: The file.
+        csv: Table, one row per fact.
+    """
+    check_outputs(None, csv, None, force=False)
+    check_not_read([csv], [path], "inputs")
+    report = InfoReport(_facts(path))
+    if csv is not None:
+        write_table(csv, report.table())
+    return report
+
+
+def _is_long(value: object) -> bool:
+    """Whether a fact is a list with a line for each of its parts."""
+    return isinstance(value, list) and not (value and isinstance(value[0], bool))
+
+
+def _shown(value: object) -> str:
+    """A fact in one line; what is nested deeper is for --json."""
+    if isinstance(value, list):
+        return " ".join(_shown(each) for each in value)
+    if isinstance(value, dict):
+        plain = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
+        return ", ".join(f"{k} {v}" for k, v in plain.items()) or ", ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return "unknown" if value is None else str(value)
+
+
+def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Cell]]:
+    """Every number and word that is nested in a value, with its place."""
+    if not isinstance(value, dict | list):
+        yield place, value
+        return
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _flat(each, f"{place}.{key}" if place else str(key))
+
+
+def _facts(path: Path) -> dict[str, Any]:
     with reading(path), open_checked(path) as file:
         kind = check_kind(path, file, None)
     if kind == "trajectory":

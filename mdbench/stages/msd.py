@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mdbench.config import MsdConfig, stamp
-from mdbench.reporting.tables import Cell, quantity, text_table, write_csv
+from mdbench.reporting.tables import Cell, quantity, text_table, write_table
 from mdbench.stages.motion import Progress
 from mdbench.stages.outputs import (
     NOTHING,
@@ -24,10 +24,11 @@ from mdbench.stages.runs import EndedEarlyError, Group
 from mdbench.stages.temperatures import selected
 from mdbench.stages.transport import Transport, transport, transport_json
 from mdbench.store import Dataset, write_result
+from mdbench.table import Table, Tabular
 
 
 @dataclass
-class MsdReport:
+class MsdReport(Tabular):
     """The results of all groups, ready to be printed."""
 
     config: MsdConfig
@@ -42,6 +43,18 @@ class MsdReport:
     def as_text(self) -> str:
         """A table of what is known about each group."""
         return "\n\n".join(_text(result) for result in self.results) or NOTHING
+
+    def table(self) -> Table:
+        """MSD: one row per group and lag."""
+        names = ("source", "material", "temperature_k", "lag_ps", "msd", "msd_x", "msd_y", "msd_z")
+        rows: list[list[Cell]] = []
+        for result in self.results:
+            group = result.group
+            total = result.msd.sum(axis=0)
+            for lag, whole, axes in zip(result.lag_ps, total, result.msd.T, strict=True):
+                numbers = [float(x) for x in (lag, whole, *axes)]
+                rows.append([group.source, group.material, group.temperature_k, *numbers])
+        return Table(names, rows)
 
 
 def run(
@@ -104,7 +117,7 @@ def run(
             else:
                 _write(target, result)
     if csv is not None:
-        _write_csv(csv, report.results)
+        write_table(csv, report.table())
     if plot is not None and report.results:
         _plot(plot, report.results)
     return report
@@ -177,18 +190,6 @@ def _write(path: Path, result: Transport) -> None:
         config=stamp(_of_one_group(result.config)),
         inputs=result.inputs,
     )
-
-
-def _write_csv(path: Path, results: Sequence[Transport]) -> None:
-    header = ["source", "material", "temperature_k", "lag_ps", "msd", "msd_x", "msd_y", "msd_z"]
-    rows: list[list[Cell]] = []
-    for result in results:
-        group = result.group
-        total = result.msd.sum(axis=0)
-        for lag, whole, axes in zip(result.lag_ps, total, result.msd.T, strict=True):
-            numbers = [float(x) for x in (lag, whole, *axes)]
-            rows.append([group.source, group.material, group.temperature_k, *numbers])
-    write_csv(path, header, rows)
 
 
 def _plot(path: Path, results: Sequence[Transport]) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from mdbench.analysis.planning import Allocation, PilotPoint, Plan, plan
 from mdbench.config import PlanConfig, stamp
 from mdbench.errors import InputError
-from mdbench.reporting.tables import Cell, text_table
-from mdbench.stages.outputs import current_run
+from mdbench.reporting.tables import Cell, text_table, write_table
+from mdbench.stages.outputs import check_not_read, check_outputs, current_run
 from mdbench.stages.runs import expand
 from mdbench.stats import Estimate, Spread
 from mdbench.store import Result, read_result
+from mdbench.table import Table, Tabular
 
 #: Relative errors above this are optimistic: such a run may resolve nothing.
 _LARGE_ERROR = 0.4
@@ -40,7 +41,7 @@ class MaterialPlan:
 
 
 @dataclass
-class PlanReport:
+class PlanReport(Tabular):
     """The plans, ready to be printed."""
 
     config: PlanConfig
@@ -56,15 +57,40 @@ class PlanReport:
         """A table of ways to the interval, for each source and material."""
         return "\n\n".join(_text(result, self.config) for result in self.results)
 
+    def table(self) -> Table:
+        """One row per source, material, way to the interval, and temperature."""
+        columns = [
+            *("source", "material", "way", "temperature_k", "ns", "replicas", "run_ps"),
+            *("relative_error", "total_ns", "half_width", "present_half_width"),
+        ]
+        rows: list[list[Cell]] = []
+        for result in self.results:
+            document = _json(result, self.config)
+            for name, way in document["ways"].items():
+                for at in [] if way is None else way["temperatures"]:
+                    row: list[Cell] = [result.source, result.material, name, at["temperature_k"]]
+                    row += [at["ns"], at["replicas"], way["run_ps"], at["relative_error"]]
+                    row += [way["total_ns"], way["half_width"], document["present_half_width"]]
+                    rows.append(row)
+        return Table(columns, rows)
 
-def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = None) -> PlanReport:
+
+def run(
+    files: Sequence[Path],
+    config: PlanConfig,
+    *,
+    run_folder: Path | None = None,
+    csv: Path | None = None,
+) -> PlanReport:
     """Plans from the results of `mdbench conductivity`.
 
     Args:
         files: What `mdbench conductivity -o` wrote; none means those of the run folder.
         config: The wanted interval.
         run_folder: Where to look without files; by default $MDBENCH_RUN, else `run`.
+        csv: Table, one row per way and temperature.
     """
+    check_outputs(None, csv, None, force=False)
     if not _NARROWEST <= config.wanted <= _WIDEST:
         raise InputError(
             "--wanted",
@@ -84,6 +110,7 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
                 where=folder,
                 remedy=f"`mdbench conductivity --run {folder}` first",
             )
+    check_not_read([csv], paths, "results")
     for path in paths:
         result = read_result(path, "observables")
         known = result.attributes
@@ -100,6 +127,8 @@ def run(files: Sequence[Path], config: PlanConfig, *, run_folder: Path | None = 
         report.results.append(_plan_of(path, result, config))
     if not report.results:
         raise InputError("nothing to plan from", where=folder, found="no run that reaches its end")
+    if csv is not None:
+        write_table(csv, report.table())
     return report
 
 

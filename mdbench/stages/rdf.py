@@ -13,17 +13,20 @@ import numpy as np
 from mdbench.analysis.rdf import RadialDistribution, first_peaks, pool
 from mdbench.config import RdfConfig, stamp
 from mdbench.errors import InputError
-from mdbench.reporting.tables import Cell, text_table, write_csv
+from mdbench.reporting.tables import Cell, text_table, write_table
 from mdbench.stages.evidence import evidence_attributes, evidence_datasets
+from mdbench.stages.loaded import Opener
 from mdbench.stages.outputs import NOTHING, already_done, analyzed, one_group, select
 from mdbench.stages.runs import Group, grouped
-from mdbench.stages.structure import Progress, RunStructure, read_run
+from mdbench.stages.structure import Progress, RunStructure, run_structure
 from mdbench.store import (
     Dataset,
     Input,
+    TrajectoryFile,
     input_of,
     write_result,
 )
+from mdbench.table import Table, Tabular
 
 if TYPE_CHECKING:
     from mdbench.stages.against import Against
@@ -40,7 +43,7 @@ class GroupResult:
 
 
 @dataclass
-class RdfReport:
+class RdfReport(Tabular):
     """The results of all groups, ready to be printed.
 
     Attributes:
@@ -63,6 +66,18 @@ class RdfReport:
     def as_text(self) -> str:
         """A table of the first peak of every pair, for each group."""
         return "\n\n".join(_text(result) for result in self.results) or NOTHING
+
+    def table(self) -> Table:
+        """g(r): one row per group and bin, one column per pair."""
+        names = ["source", "material", "temperature_k", "r"]
+        pairs = _all_pairs(self.results)
+        rows: list[list[Cell]] = []
+        for result in self.results:
+            group, pooled = result.group, result.pooled
+            for index, r in enumerate(pooled.r):
+                values = [float(pooled.g[p][index]) if p in pooled.g else None for p in pairs]
+                rows.append([group.source, group.material, group.temperature_k, float(r), *values])
+        return Table((*names, *pairs), rows)
 
 
 def run(
@@ -120,7 +135,7 @@ def run(
     report.complete = len(report.results) == len(named)
     report.notes.extend(_notes(report.results))
     if csv is not None:
-        _write_csv(csv, report.results)
+        write_table(csv, report.table())
     if plot is not None and report.results:
         _plot(plot, report.results)
     return report
@@ -144,23 +159,40 @@ class _Analysis:
     def __call__(self, group: Group) -> GroupResult:
         """The result of a group."""
         if not self._references:
-            return _group(group, self._config, self._progress)
+            return pooled_group(group, self._config, self._progress)
         from mdbench.stages.against import against, reference_of
 
         reference = reference_of(group, self._references)
         if reference.paths not in self._known:
-            found = _group(reference, self._config, self._progress, closely=True)
+            found = pooled_group(reference, self._config, self._progress, closely=True)
             self._known[reference.paths] = found.runs
         known = self._known[reference.paths]
-        result = _group(group, self._config, self._progress, closely=True)
+        result = pooled_group(group, self._config, self._progress, closely=True)
         compared = against(group, result.runs, reference, known, self._config)
         return replace(result, against=compared)
 
 
-def _group(
-    group: Group, config: RdfConfig, progress: Progress | None, *, closely: bool = False
+def pooled_group(
+    group: Group,
+    config: RdfConfig,
+    progress: Progress | None = None,
+    *,
+    closely: bool = False,
+    opened: Opener = TrajectoryFile,
 ) -> GroupResult:
-    runs = [read_run(path, config, closely=closely, progress=progress) for path in group.paths]
+    """g(r) of a group's runs.
+
+    Args:
+        group: Replicas.
+        config: Bins, equilibration, threads.
+        progress: Called with the share done and what is being read.
+        closely: Also collect what a verdict needs.
+        opened: How a run is opened.
+    """
+    runs = []
+    for path in group.paths:
+        with opened(path) as file:
+            runs.append(run_structure(file, config, closely=closely, progress=progress))
     for one, other in combinations(runs, 2):
         alone = one.n_frames == 1  # as of runs that ended where they started
         if not alone and _same_frames(one.whole, other.whole):
@@ -309,17 +341,6 @@ def _notes(results: Sequence[GroupResult]) -> list[str]:
         if known.potential and "synthetic" in known.potential:
             notes.append(f"{result.group.name}: synthetic data: {known.potential}")
     return notes
-
-
-def _write_csv(path: Path, results: Sequence[GroupResult]) -> None:
-    header = ["source", "material", "temperature_k", "r", *_all_pairs(results)]
-    rows: list[list[Cell]] = []
-    for result in results:
-        group, pooled = result.group, result.pooled
-        for index, r in enumerate(pooled.r):
-            values = [float(pooled.g[p][index]) if p in pooled.g else None for p in header[4:]]
-            rows.append([group.source, group.material, group.temperature_k, float(r), *values])
-    write_csv(path, header, rows)
 
 
 def _all_pairs(results: Sequence[GroupResult]) -> list[str]:

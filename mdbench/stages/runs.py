@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mdbench.errors import InputError, suggest
+from mdbench.stages.loaded import OpenRun
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Provenance, reduced_formula
 from mdbench.units import FS_IN_PS
@@ -125,7 +126,7 @@ def grouped(paths: Sequence[Path], *, run: Path | None = None) -> list[Group]:
         with TrajectoryFile(path) as file:
             known = file.provenance
             formula = reduced_formula(file.atomic_numbers)
-            n_atoms = _n_atoms(file.atomic_numbers)
+            n_atoms = n_atoms_of(file.atomic_numbers)
         new = Group(
             source=(None if run is None else _source(path, run)) or known.label or "ingested",
             material=known.material or formula,
@@ -167,7 +168,7 @@ def same_temperature(a: float | None, b: float | None) -> bool:
     return abs(a - b) < _SAME_TEMPERATURE
 
 
-def first_frame(file: TrajectoryFile, skip_ps: float | None) -> tuple[int, float]:
+def first_frame(file: OpenRun, skip_ps: float | None) -> tuple[int, float]:
     """The first frame after equilibration, and the time that is left out, ps.
 
     Args:
@@ -200,7 +201,7 @@ def default_skip_ps(length_ps: float) -> float:
     return _SHORT_RUN_SHARE * length_ps
 
 
-def _n_atoms(atomic_numbers: NDArray[np.int64]) -> dict[str, int]:
+def n_atoms_of(atomic_numbers: NDArray[np.int64]) -> dict[str, int]:
     """Number of atoms of each element, by symbol."""
     numbers, counts = np.unique(atomic_numbers, return_counts=True)
     symbols = (chemical_symbols[z] for z in numbers)

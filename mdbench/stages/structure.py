@@ -14,8 +14,8 @@ from mdbench.analysis.rdf import PairHistogram, RadialDistribution
 from mdbench.analysis.windows import RunWindows, WindowedRun
 from mdbench.config import RdfConfig
 from mdbench.errors import InputError, located
+from mdbench.stages.loaded import OpenRun
 from mdbench.stages.runs import first_frame
-from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Trajectory
 from mdbench.units import EV_PER_ANGSTROM3_IN_GPA, FS_IN_PS
 
@@ -51,18 +51,18 @@ class RunStructure:
     pressure_gpa: float | None
 
 
-def read_run(
-    path: Path, config: RdfConfig, *, closely: bool = False, progress: Progress | None = None
+def run_structure(
+    file: OpenRun, config: RdfConfig, *, closely: bool = False, progress: Progress | None = None
 ) -> RunStructure:
     """Reads the frames of a run after its equilibration, once, in bounded memory.
 
     Args:
-        path: A trajectory file.
+        file: A trajectory.
         config: Bins, equilibration, threads.
         closely: Also collect what a verdict needs.
         progress: Called with the share done and the name of the file.
     """
-    with TrajectoryFile(path) as file, located(path):
+    with located(file.path):
         first, skip_ps = _first_frame(file, config.skip_ps)
         n_frames = len(range(first, file.n_frames, config.stride))
         windows = None
@@ -88,11 +88,11 @@ def read_run(
                 if frames.stresses is not None:
                     pressures.append(-np.trace(frames.stresses, axis1=1, axis2=2) / 3.0)
                 if progress is not None:
-                    progress((whole.n_frames + part.n_frames) / n_frames, path.name)
+                    progress((whole.n_frames + part.n_frames) / n_frames, file.path.name)
             blocks.append(part.result())
             whole.merge(part)
         return RunStructure(
-            path=path,
+            path=file.path,
             n_frames=n_frames,
             skip_ps=skip_ps,
             length_ps=_length_ps(file, n_frames * config.stride),
@@ -107,7 +107,7 @@ def read_run(
         )
 
 
-def _first_frame(file: TrajectoryFile, skip_ps: float | None) -> tuple[int, float]:
+def _first_frame(file: OpenRun, skip_ps: float | None) -> tuple[int, float]:
     """As `first_frame`; of a run that ended before its equilibration did, the last frame."""
     try:
         return first_frame(file, skip_ps)
@@ -117,7 +117,7 @@ def _first_frame(file: TrajectoryFile, skip_ps: float | None) -> tuple[int, floa
         return file.n_frames - 1, float(file.times_ps[-1] - file.times_ps[0])
 
 
-def _length_ps(file: TrajectoryFile, n_frames: int) -> float | None:
+def _length_ps(file: OpenRun, n_frames: int) -> float | None:
     interval_fs = file.frame_interval_fs
     if interval_fs is not None:
         return n_frames * interval_fs * FS_IN_PS
@@ -137,5 +137,5 @@ def _read_ahead(blocks: Iterator[Trajectory], threads: int) -> Iterator[Trajecto
             yield block
 
 
-def _histogram(file: TrajectoryFile, config: RdfConfig) -> PairHistogram:
+def _histogram(file: OpenRun, config: RdfConfig) -> PairHistogram:
     return PairHistogram(file.atomic_numbers, config.r_max, config.dr, threads=config.threads)

@@ -17,7 +17,8 @@ from mdbench.analysis.diffusion_window import N_LAGS
 from mdbench.analysis.diffusivity import UNIT, Diffusion, tracer_diffusion
 from mdbench.config import MsdConfig, stamp
 from mdbench.errors import InputError, located
-from mdbench.stages.motion import Progress, RunMotion, read_motion
+from mdbench.stages.loaded import Opener
+from mdbench.stages.motion import Progress, RunMotion, motion_of
 from mdbench.stages.runs import EndedEarlyError, Group, first_frame
 from mdbench.stats import Estimate
 from mdbench.store import Input, TrajectoryFile, input_of
@@ -105,28 +106,36 @@ class Transport:
         }
 
 
-def transport(group: Group, config: MsdConfig, progress: Progress | None = None) -> Transport:
+def transport(
+    group: Group,
+    config: MsdConfig,
+    progress: Progress | None = None,
+    *,
+    opened: Opener = TrajectoryFile,
+) -> Transport:
     """Diffusion in the replicas of a group.
 
     Args:
         group: Files of one source, material and temperature.
         config: Mobile species, equilibration, estimator.
         progress: Called with the share done and what is being read.
+        opened: How a run is opened.
     """
-    left_out = _ended_early(group.paths, config)
+    left_out = _ended_early(group.paths, config, opened)
     paths = [path for path in group.paths if path not in left_out]
     if not paths:
         raise EndedEarlyError(group, list(left_out.values()))
-    runs = [
-        read_motion(
-            path,
-            mobile=config.mobile,
-            skip_ps=config.skip_ps,
-            stride=config.stride,
-            progress=progress,
-        )
-        for path in paths
-    ]
+    runs = []
+    for path in paths:
+        with opened(path) as file:
+            found = motion_of(
+                file,
+                mobile=config.mobile,
+                skip_ps=config.skip_ps,
+                stride=config.stride,
+                progress=progress,
+            )
+        runs.append(found)
     _check_replicas(runs)
     motions = [run.motion for run in runs]
     with located(min(runs, key=lambda run: run.motion.n_frames).path):
@@ -227,7 +236,7 @@ def _tensor_json(found: Diffusion) -> dict[str, Any]:
     }
 
 
-def _ended_early(paths: Sequence[Path], config: MsdConfig) -> dict[Path, str]:
+def _ended_early(paths: Sequence[Path], config: MsdConfig, opened: Opener) -> dict[Path, str]:
     """Why runs that broke off are left out: too short for a diffusivity, or beside the others.
 
     The shortest run sets the window of all; one below half of the longest would cost more than it
@@ -236,7 +245,7 @@ def _ended_early(paths: Sequence[Path], config: MsdConfig) -> dict[Path, str]:
     n_frames, reasons = {}, {}
     for path in paths:
         n_frames[path] = 0
-        with TrajectoryFile(path) as file:
+        with opened(path) as file:
             if file.provenance.end_reason is not None:
                 reasons[path] = f"{path.name}: {file.provenance.end_reason}"
             if file.frame_interval_fs is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from mdbench.errors import InputError, suggest
 from mdbench.reporting.assessment import METRICS, Assessed, Assessment
+from mdbench.reporting.tables import write_table
 from mdbench.stages.assess import assess
 from mdbench.stages.assess_ranks import cited
 from mdbench.stages.outputs import check_not_read, current_run
@@ -20,7 +21,7 @@ from mdbench.stages.verdict_output import (
     assessment_text,
     correlation_json,
     group_json,
-    write_table,
+    groups_table,
 )
 from mdbench.stats import Estimate
 from mdbench.store import (
@@ -34,6 +35,7 @@ from mdbench.store import (
     reading,
     write_result,
 )
+from mdbench.table import Table, Tabular
 
 _KIND = "verdict"
 #: Units of metrics as files state them.
@@ -41,7 +43,7 @@ _UNITS = {"force_mae": "meV Angstrom-1", "rdf_mae": "", "conductivity_error": "d
 
 
 @dataclass
-class VerdictReport:
+class VerdictReport(Tabular):
     """What became of each force field, ready to be printed.
 
     Attributes:
@@ -81,6 +83,10 @@ class VerdictReport:
         """A table for each material, best first."""
         return assessment_text(self.assessment, self.models)
 
+    def table(self) -> Table:
+        """One row per force field and material."""
+        return groups_table(self.groups)
+
 
 def run(
     run_folder: Path | None = None,
@@ -114,7 +120,7 @@ def run(
         if not _write(target, found, model, [_input(folder, name) for name in names]):
             report.notes.append(f"already done: {target}")
     if csv is not None:
-        write_table(csv, report.groups)
+        write_table(csv, report.table())
     return report
 
 

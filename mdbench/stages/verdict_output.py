@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mdbench.analysis.ranking import Correlation, Rank
@@ -17,10 +16,11 @@ from mdbench.reporting.assessment import (
     Stability,
     Standing,
 )
-from mdbench.reporting.tables import Cell, text_table, write_csv
+from mdbench.reporting.tables import Cell, text_table
 from mdbench.stages.assess_files import kelvin
 from mdbench.stages.assess_ranks import cited
 from mdbench.stats import Estimate
+from mdbench.table import Table
 
 #: Names of the metrics in tables.
 _NAMES: Mapping[Metric, str] = {
@@ -223,8 +223,8 @@ def correlation_text(found: Correlation) -> str:
     return text
 
 
-def write_table(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
-    """Writes one row per force field and material as CSV."""
+def groups_table(groups: Sequence[Mapping[str, Any]]) -> Table:
+    """One row per force field and material."""
     header = ["source", "material", "state", "failure_modes", "n_runs", "n_failed"]
     for metric in METRICS:
         header += [metric, f"{metric}_low", f"{metric}_high", f"{metric}_unit"]
@@ -238,4 +238,4 @@ def write_table(path: Path, groups: Sequence[Mapping[str, Any]]) -> None:
             row += [found.get(key) for key in ("value", "low", "high", "unit")]
             row += [place.get(key) for key in ("best", "worst", "of")]
         rows.append(row)
-    write_csv(path, header, rows)
+    return Table(header, rows)

@@ -223,12 +223,12 @@ def test_only_references_that_are_needed_are_read(files, tmp_path, monkeypatch):
     ]
     read = []
 
-    def noted(path, *args, **options):
-        read.append(path)
-        return read_run(path, *args, **options)
+    def noted(file, *args, **options):
+        read.append(file.path)
+        return run_structure(file, *args, **options)
 
-    read_run = rdf.read_run
-    monkeypatch.setattr(rdf, "read_run", noted)
+    run_structure = rdf.run_structure
+    monkeypatch.setattr(rdf, "run_structure", noted)
     ours = [files["good-0"], files["swollen"]]
     made = rdf.run(ours, RdfConfig(), references=[*unused, files["reference-0"]])
     assert len(made.results) == 2

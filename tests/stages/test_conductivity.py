@@ -440,9 +440,9 @@ def test_only_references_that_are_needed_are_read(files, models, tmp_path, monke
     unused = write_set(tmp_path, sodium, 70, (800, 1000), material="another", label="reference")
     read = []
 
-    def noted(group, *args):
+    def noted(group, *args, **options):
         read.extend(group.paths)
-        return transport(group, *args)
+        return transport(group, *args, **options)
 
     transport = conductivity.transport
     monkeypatch.setattr(conductivity, "transport", noted)

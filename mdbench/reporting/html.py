@@ -22,6 +22,7 @@ from mdbench.reporting.benchmark_html import (
     table_html,
     unresolved_html,
 )
+from mdbench.reporting.citations import Citation, citations_html
 from mdbench.reporting.environment import (
     RunFacts,
     cost_html,
@@ -56,6 +57,7 @@ PLACES = (
         "Figure 4",
         ("figure-4", "diffusivity", "activation"),
     ),
+    Place("paths", "Diffusion paths", "Paths", ("paths",)),
     Place(
         "supplement",
         "Tables S1–S6",
@@ -93,6 +95,7 @@ class Page:
         benchmark: What it comes to; None where no force field was looked at.
         runs: What the workflow wrote down.
         checksums: sha256 of files by their name.
+        citations: What to cite for it.
     """
 
     run: str
@@ -104,6 +107,7 @@ class Page:
     benchmark: Benchmark | None = None
     runs: Sequence[RunFacts] = ()
     checksums: Mapping[str, str] = field(default_factory=dict)
+    citations: Sequence[Citation] = ()
 
 
 def render(page: Page) -> str:
@@ -145,6 +149,7 @@ def _parts(page: Page) -> Iterator[tuple[str, str, str]]:
     yield "environment", "Environment", environment_html(page.runs)
     yield "files", "Files", files_html(files_of(page), page.not_shown)
     yield "glossary", "Glossary", glossary_html()
+    yield "cite", "What to cite", citations_html(page.citations)
 
 
 def _cost(benchmark: Benchmark | None) -> list[str]:

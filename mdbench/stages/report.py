@@ -14,11 +14,13 @@ from mdbench.reporting.assessment import Standing
 from mdbench.reporting.benchmark_figures import benchmark_figures, save_all
 from mdbench.reporting.benchmark_html import Benchmark, Picture
 from mdbench.reporting.benchmark_tables import benchmark_tables, write_csv_tables
+from mdbench.reporting.citations import bibtex, citations
 from mdbench.reporting.embedded import png
 from mdbench.reporting.html import GENERATOR, Page, files_of, render
 from mdbench.reporting.model_html import model_line
 from mdbench.reporting.model_tables import NAMES, write_tables
 from mdbench.reporting.results_html import Section, came_out, in_order
+from mdbench.stages.report_citations import uses_of
 from mdbench.stages.report_runs import ReadRun, merged, read_runs
 from mdbench.store import check_output, input_of, written
 from mdbench.version import __version__
@@ -58,6 +60,8 @@ def run(runs: Sequence[Path], output: Path | None = None, *, force: bool = False
     made = _page(read)
     tables = [] if assessment is None else benchmark_tables(assessment)
     figures = [] if assessment is None else benchmark_figures(assessment)
+    bibliography = page.parent / "citations.bib"
+    check_output(bibliography, force=force)
     names = [*(each.name for each in tables), *(Path(name).stem for name in NAMES)]
     for name in names:
         check_output(page.parent / "tables" / f"{name}.csv", force=force)
@@ -68,9 +72,15 @@ def run(runs: Sequence[Path], output: Path | None = None, *, force: bool = False
         evidence = [each for one in read for each in one.results.evidence]
         benchmark = Benchmark(assessment, tables, pictures, evidence)
         made = dataclasses.replace(made, benchmark=benchmark)
-    made = dataclasses.replace(made, checksums=_checksums(made, read))
+    made = dataclasses.replace(
+        made,
+        checksums=_checksums(made, read),
+        citations=citations(uses_of(made, assessment, runs), __version__),
+    )
     with written(page) as part:
         part.write_text(render(made), encoding="utf-8")
+    with written(bibliography) as part:
+        part.write_text(bibtex(made.citations), encoding="ascii")
     write_tables(page.parent / "tables", made.models)
     write_csv_tables(page.parent / "tables", tables)
     save_all(page.parent / "figures", figures)

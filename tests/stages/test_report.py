@@ -6,13 +6,15 @@ import json
 import re
 import shutil
 
+import bibtexparser
 import pytest
 from mdbench_cli.main import run as command
 
 from mdbench.errors import InputError
 from mdbench.records import read_record, write_record
 from mdbench.reporting import transport_sections
-from mdbench.reporting.markup import file_anchor
+from mdbench.reporting.markup import file_anchor, text
+from mdbench.reporting.references import REFERENCES
 from mdbench.stages import report, report_results
 from tests.reporting.test_html import Outline
 from tests.stages.report_folder import (
@@ -60,7 +62,7 @@ def section_of(page, anchor):
 def test_sections_are_in_the_order_of_the_brief(page):
     assert re.findall(r'<section id="([^"]*)"', page) == [
         *("summary", "models", "table-2", "figure-3", "figure-4", "supplement"),
-        *("correlation", "survival", "results", "cost", "environment", "files", "glossary"),
+        *("correlation", "survival", "results", "cost", "environment", "files", "glossary", "cite"),
     ]
 
 
@@ -106,6 +108,20 @@ def test_cost_and_environment(page):
     about = Outline(section_of(page, "environment")).words
     for expected in ("profile smoke", "processor a processor", "training.budget 5s", "seed 3"):
         assert expected in about
+
+
+def test_what_to_cite_follows_from_what_is_shown(made, page):
+    cite = section_of(page, "cite")
+    entries = bibtexparser.loads((made / "report/citations.bib").read_text("ascii")).entries
+    keys = [entry["ID"] for entry in entries]
+    assert keys[:2] == ["mdbench", "duangdangchote2024"]
+    assert set(keys[2:]) == {
+        *("bullerjahn2020", "he2018", "satterthwaite1946", "ong2013", "kenward1997"),
+        *("kaplan1958", "fay2013", "holm1979", "zou2008"),
+    }
+    assert cite.count("<li>") == len(keys)
+    for key in keys[1:]:
+        assert text(REFERENCES[key].text) in cite
 
 
 def test_failures_have_their_pictures(page):
@@ -173,14 +189,14 @@ def test_a_run_of_which_nothing_came_is_a_page_of_failures(folder, capsys):
 
 
 def test_tables_and_figures_of_others_are_kept(folder, tmp_path):
-    for name in ("tables/verdicts.csv", "figures/figure-3.svg"):
-        path = tmp_path / name.partition("/")[0] / name
-        path.parent.mkdir(parents=True)
-        path.write_text("mine")
+    for number, name in enumerate(("tables/verdicts.csv", "figures/figure-3.svg", "citations.bib")):
+        output = tmp_path / str(number)
+        (output / name).parent.mkdir(parents=True)
+        (output / name).write_text("mine")
         with pytest.raises(InputError, match="output exists"):
-            report.run([folder], path.parent.parent)
-        assert path.read_text() == "mine"
-        assert not (path.parent.parent / "index.html").exists()
+            report.run([folder], output)
+        assert (output / name).read_text() == "mine"
+        assert not (output / "index.html").exists()
 
 
 @pytest.mark.parametrize("content", ("{", "[]", "\ud800"))

@@ -15,6 +15,7 @@ from mdbench.analysis.audit_controls import audit_controls
 from mdbench.analysis.control import Control
 from mdbench.analysis.failures import find_failures
 from mdbench.analysis.integrity import IntegrityAudit
+from mdbench.analysis.path_controls import path_controls
 from mdbench.analysis.rdf import radial_distribution
 from mdbench.analysis.transport_controls import transport_controls
 from mdbench.analysis.windows import RunWindows, WindowedRun
@@ -48,6 +49,7 @@ def all_controls(seed: int = 0) -> Iterator[Control]:
     yield from _failures(rng)
     yield from transport_controls(rng)
     yield from audit_controls(seed)
+    yield from path_controls(rng)
 
 
 def _ideal_gas(rng: np.random.Generator) -> Control:

@@ -241,15 +241,12 @@ def _with_late(whole: Estimate, late: Pooled) -> Estimate:
     assert whole.low is not None
     assert whole.high is not None
     assert whole.spread is not None
-    bend = whole.value - late.value
-    variance = whole.spread.variance + 0.25 * bend**2
-    return Estimate(
-        whole.value,
-        min(whole.low, max(late.value - late.width, 0.25 * whole.low)),
-        max(whole.high, late.value + late.width),
-        UNIT,
-        Spread(variance, whole.spread.freedom),
-    )
+    low = min(whole.low, max(late.value - late.width, 0.25 * whole.low))
+    high = max(whole.high, late.value + late.width)
+    # what is compared, or goes into a line, is no better known than the interval says
+    wider = math.log(high / low) / math.log(whole.high / whole.low)
+    spread = Spread(wider**2 * whole.spread.variance, whole.spread.freedom)
+    return Estimate(whole.value, low, high, UNIT, spread)
 
 
 def _tensor(

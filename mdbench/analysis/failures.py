@@ -124,6 +124,20 @@ def find_failures(
     return sorted(found, key=lambda f: (MODES.index(f.mode), f.first_bad_time_ps, f.run))
 
 
+def drift_limit(length_ps: float, reference: Sequence[tuple[float, float]] = ()) -> float:
+    """Å that the center of all atoms of a run may move.
+
+    Args:
+        length_ps: Of the run.
+        reference: Å that it moved in each run of the reference, and their lengths, ps.
+    """
+    limit = _DRIFT
+    for moved, other_ps in reference:
+        longer = max(1.0, length_ps / other_ps)
+        limit = max(limit, _DRIFT_FACTOR * moved * longer**0.5)
+    return limit
+
+
 def times_to_failure(
     model: Sequence[RunWindows], failures: Sequence[Failure]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -284,11 +298,8 @@ def _drifted(index: int, run: RunWindows, reference: Sequence[RunWindows]) -> It
     """The center of all atoms; that of a longer run may go further, as that of a random walk."""
     if not run.time_axis:
         return
-    limit = _DRIFT
-    for other in reference:
-        if other.time_axis:
-            longer = max(1.0, run.length_ps / other.length_ps)
-            limit = max(limit, _DRIFT_FACTOR * float(other.drift.max()) * longer**0.5)
+    known = [(float(r.drift.max()), r.length_ps) for r in reference if r.time_axis]
+    limit = drift_limit(run.length_ps, known)
     bad = np.flatnonzero(run.drift > limit)
     if bad.size:
         value, time = float(run.drift.max()), float(run.start_ps[bad[0]])

@@ -124,6 +124,29 @@ class Transport:
 
 
 @dataclass(frozen=True)
+class Paths:
+    """Where ions of one material and temperature go, held against the reference's.
+
+    Attributes:
+        temperature_k: None is unknown.
+        scores: As `mdbench path --against` names them, without unit.
+        floors: 5 and 95 % quantile of each for a perfect model; None is unknown.
+        axes: Cell vectors along which jumps lead, as "ac".
+        reference_axes: The reference's.
+        failure_mode: `drift` or `frozen`; None without one.
+        file: The result file.
+    """
+
+    temperature_k: float | None
+    scores: Mapping[str, Cited]
+    floors: Mapping[str, tuple[float, float] | None]
+    axes: str
+    reference_axes: str
+    failure_mode: str | None
+    file: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """One force field on one material.
 
@@ -139,6 +162,7 @@ class Standing:
         ranks: By metric, among the models that have the material.
         common_k: Temperatures that all models of the material have runs at, K.
         failed: Metrics by which it ranks after all models that did not fail, whatever its value.
+        paths: By temperature, ascending; empty where they were not compared.
     """
 
     material: str
@@ -151,6 +175,7 @@ class Standing:
     ranks: Mapping[Metric, Rank] = field(default_factory=dict)
     common_k: Sequence[float | None] = ()
     failed: Sequence[Metric] = ()
+    paths: Sequence[Paths] = ()
 
     @property
     def state(self) -> State | None:

@@ -42,6 +42,7 @@ from mdbench.reporting.benchmark_cells import (
     write_csv_tables,
 )
 from mdbench.reporting.benchmark_model_tables import run_models, table_1
+from mdbench.reporting.benchmark_paths import paths
 from mdbench.reporting.benchmark_result_tables import (
     activation_energies,
     conductivities,
@@ -79,7 +80,7 @@ def benchmark_tables(assessment: Assessment) -> list[BenchmarkTable]:
     makers = (
         *(_summary, table_1, run_models, table_2),
         *(energies, forces, structures, diffusivities, activation_energies, conductivities),
-        *(_ranks, faults, _verdicts, _costs, speed),
+        *(paths, _ranks, faults, _verdicts, _costs, speed),
     )
     made = [make(assessment) for make in makers]
     return [table for table in made if table.rows]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from mdbench.reporting.markup import count, folded, heading, number, section, small, table, text
+from mdbench.reporting.path_html import PathSection, path_html
 from mdbench.reporting.rdf_html import RdfSection, rdf_html
 from mdbench.reporting.transport_html import (
     ConductivitySection,
@@ -16,7 +17,7 @@ from mdbench.reporting.transport_html import (
     msd_result,
 )
 
-Section = RdfSection | MsdSection | ConductivitySection
+Section = RdfSection | MsdSection | ConductivitySection | PathSection
 
 _LEVEL = 5
 
@@ -54,10 +55,10 @@ def results_link(sections: Sequence[Section]) -> str:
 def in_order(sections: Sequence[Section]) -> list[Section]:
     """The reference first, then the rest by source and material.
 
-    Within these the conductivity, g(r) and diffusion, by temperature.
+    Within these the conductivity, g(r), diffusion and paths, by temperature.
     """
     judged = {s.source for s in sections if isinstance(s, RdfSection) and s.comparison is not None}
-    kinds = (ConductivitySection, RdfSection, MsdSection)
+    kinds = (ConductivitySection, RdfSection, MsdSection, PathSection)
 
     def place(s: Section) -> tuple[bool, str, str, int, float]:
         temperature = getattr(s, "temperature_k", None) or 0.0
@@ -125,12 +126,16 @@ def _html(s: Section) -> str:
         return msd_html(s, _LEVEL)
     if isinstance(s, ConductivitySection):
         return conductivity_html(s, _LEVEL)
+    if isinstance(s, PathSection):
+        return path_html(s, _LEVEL)
     return rdf_html(s, _LEVEL)
 
 
 def _what(s: Section) -> str:
     if isinstance(s, MsdSection):
         return "diffusion"
+    if isinstance(s, PathSection):
+        return "paths"
     return "conductivity" if isinstance(s, ConductivitySection) else "g(r)"
 
 
@@ -142,6 +147,8 @@ def _facts(s: Section) -> tuple[str, ...]:
         span = f"{min(known):g}" if len(known) == 1 else f"{min(known):g}–{max(known):g}"
         return span, str(s.n_runs), "–", skipped, conductivity_result(s)
     result = msd_result(s) if isinstance(s, MsdSection) else "g(r)"
+    if isinstance(s, PathSection):
+        result = f"{s.n_sites} sites; {s.result}"
     if isinstance(s, RdfSection) and s.comparison is not None:
         result = str(s.comparison["verdict"])
     return number(s.temperature_k, ".6g"), str(s.n_runs), str(s.n_frames), skipped, result

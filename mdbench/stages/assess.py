@@ -21,6 +21,7 @@ from mdbench.stages.assess_files import (
     accuracy,
     conductivity_error,
     is_synthetic,
+    paths,
     stability,
     transport,
 )
@@ -160,8 +161,11 @@ def _read(folder: Path, name: str, prefix: str) -> _Run:
                 _take_observable(run, source, path, stored)
     for known in run.standings.values():
         for standing in known.values():
-            by_temperature = sorted(standing.stability, key=lambda s: s.temperature_k or 0.0)
-            known[standing.material] = replace(standing, stability=by_temperature)
+            known[standing.material] = replace(
+                standing,
+                stability=sorted(standing.stability, key=lambda s: s.temperature_k or 0.0),
+                paths=sorted(standing.paths, key=lambda s: s.temperature_k or 0.0),
+            )
     return run
 
 
@@ -194,6 +198,10 @@ def _take_observable(run: _Run, source: str, path: Path, stored: Result) -> None
             reference = stored.attributes["comparison"]["reference"]
             if "synthetic" in str(reference["source"]).lower():
                 run.conditions.synthetic.setdefault(material, True)
+    if stored.attributes["observable"] == "path":
+        held = paths(file, stored)
+        if held is not None:
+            run.put(source, material, paths=[*known.paths, held])
     if stored.attributes["observable"] == "conductivity":
         run.conditions.add_length(stored)
         run.put(

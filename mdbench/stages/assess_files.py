@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mdbench.reporting.assessment import STATES, Accuracy, Cited, Stability, Transport
+from mdbench.reporting.assessment import STATES, Accuracy, Cited, Paths, Stability, Transport
 from mdbench.reporting.model_facts import ENERGY_MAE, FORCE_MAE, FORCE_R2, MaterialErrors
+from mdbench.reporting.path_html import SCORES
 from mdbench.stats import Estimate, Spread
 from mdbench.store import Result
 
@@ -103,6 +104,29 @@ def transport(file: str, result: Result) -> Transport:
         differs=None if against is None else bool(against["resolved"]),
         failure_mode=mode,
         line=None if line is None else _line(line["line"]),
+        file=file,
+    )
+
+
+def paths(file: str, result: Result) -> Paths | None:
+    """The scores that `mdbench path --against` wrote; None without a reference."""
+    known = result.attributes
+    document = known["document"]
+    found = document.get("comparison")
+    if found is None:
+        return None
+    key = f"{_DOCUMENT}/comparison"
+    floors = {name: found["floors"][name] for name in SCORES}
+    return Paths(
+        temperature_k=_number(known["temperature_k"]),
+        scores={name: Cited(_estimate(found[name]), file, f"{key}/{name}") for name in SCORES},
+        floors={
+            name: None if each is None else (_finite(each["q05"]), _finite(each["q95"]))
+            for name, each in floors.items()
+        },
+        axes="".join(str(axis) for axis in document["percolation_axes"]),
+        reference_axes="".join(str(axis) for axis in found["reference"]["percolation_axes"]),
+        failure_mode=None if found["failure_mode"] is None else str(found["failure_mode"]),
         file=file,
     )
 

@@ -15,6 +15,7 @@ from mdbench.analysis.motion import IonMotion, check_times
 from mdbench.analysis.msd import Displacements, mean_squared_displacement
 from mdbench.errors import InputError, located
 from mdbench.stages import spool
+from mdbench.stages.loaded import OpenRun
 from mdbench.stages.runs import first_frame
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Provenance, element_number
@@ -64,7 +65,28 @@ def read_motion(
         stride: Use every N-th frame.
         progress: Called with the share done and the name of the file.
     """
-    with TrajectoryFile(path) as file, located(path):
+    with TrajectoryFile(path) as file:
+        return motion_of(file, mobile=mobile, skip_ps=skip_ps, stride=stride, progress=progress)
+
+
+def motion_of(
+    file: OpenRun,
+    *,
+    mobile: str | None = None,
+    skip_ps: float | None = None,
+    stride: int = 1,
+    progress: Progress | None = None,
+) -> RunMotion:
+    """The same of a run that is open.
+
+    Args:
+        file: A trajectory.
+        mobile: Symbol of the mobile ion; by default the file's, else by rule.
+        skip_ps: Equilibration to leave out.
+        stride: Use every N-th frame.
+        progress: Called with the share done and the name of the file.
+    """
+    with located(file.path):
         check_times(file.times_ps)
         numbers = file.atomic_numbers
         species, counts = ions_of(file, mobile)
@@ -72,12 +94,12 @@ def read_motion(
             raise InputError("not periodic", expected="a crystal, periodic in all directions")
         first, skipped = first_frame(file, skip_ps)
         n_frames = len(range(first, file.n_frames, stride))
-        paths, drift, origin, cell = _read(file, first, stride, n_frames, species, progress)
+        paths, drift, origin, cell = read_atoms(file, first, stride, n_frames, species, progress)
         interval = file.frame_interval_fs
         assert interval is not None
         ions = np.flatnonzero(numbers == element_number(species))
         motion = IonMotion(
-            displacements=_rows(paths, ions),
+            displacements=rows_of(paths, ions),
             origin=origin[ions],
             cell=cell,
             frame_interval_ps=interval * stride * FS_IN_PS,
@@ -85,12 +107,12 @@ def read_motion(
             species=species,
         )
         return RunMotion(
-            path=path,
+            path=file.path,
             motion=motion,
             curve=mean_squared_displacement(motion.displacements),
             others={
                 symbol: mean_squared_displacement(
-                    _rows(paths, np.flatnonzero(numbers == element_number(symbol)))
+                    rows_of(paths, np.flatnonzero(numbers == element_number(symbol)))
                 ).sum(axis=0)
                 for symbol in counts
                 if symbol != species
@@ -101,7 +123,7 @@ def read_motion(
         )
 
 
-def ions_of(file: TrajectoryFile, mobile: str | None = None) -> tuple[str, dict[str, int]]:
+def ions_of(file: OpenRun, mobile: str | None = None) -> tuple[str, dict[str, int]]:
     """Symbol of the mobile ions, and the number of atoms of each element.
 
     Args:
@@ -121,15 +143,29 @@ def ions_of(file: TrajectoryFile, mobile: str | None = None) -> tuple[str, dict[
     return species, counts
 
 
-def _read(
-    file: TrajectoryFile,
+def read_atoms(
+    file: OpenRun,
     first: int,
     stride: int,
     n_frames: int,
     species: str,
     progress: Progress | None,
 ) -> tuple[Displacements, FloatArray, FloatArray, FloatArray]:
-    """Paths of all atoms from the first frame, the drift taken off, the first frame, the cell."""
+    """How all atoms move in the frame of the framework.
+
+    Args:
+        file: A trajectory.
+        first: The first frame to use.
+        stride: Use every so many frames.
+        n_frames: How many there are then.
+        species: Symbol of the mobile ions.
+        progress: Called with the share done and the name of the file.
+
+    Returns:
+        n_atoms arrays (3, n_frames) Å from the first frame, in memory or, where they are large, in
+        a file; (3, n_frames) Å, the mean displacement of the framework that was taken off;
+        (n_atoms, 3) Å, the first frame; (3, 3) Å, the mean cell.
+    """
     shape = (file.n_atoms, 3, n_frames)
     large = 8 * np.prod(shape, dtype=np.int64) > spool.IN_MEMORY
     paths = spool.Spool(file.n_atoms, n_frames) if large else np.empty(shape)
@@ -158,5 +194,6 @@ def _read(
     return paths, drift, origin, cell / n_frames
 
 
-def _rows(paths: Displacements, rows: NDArray[np.int64]) -> Displacements:
+def rows_of(paths: Displacements, rows: NDArray[np.int64]) -> Displacements:
+    """The paths of some atoms."""
     return spool.Rows(paths, rows) if isinstance(paths, spool.Spool) else np.asarray(paths)[rows]

@@ -13,6 +13,7 @@ from mdbench.reporting.benchmark_html import Picture
 from mdbench.reporting.embedded import png
 from mdbench.reporting.failure_figure import failure_figure
 from mdbench.reporting.figures import rdf_figure
+from mdbench.reporting.path_html import path_section
 from mdbench.reporting.rdf_html import Peak, RdfSection
 from mdbench.reporting.results_html import Section
 from mdbench.reporting.transport_sections import conductivity_section, msd_section
@@ -22,7 +23,7 @@ from mdbench.stages.evidence import read_evidence
 from mdbench.store import Result, read_result
 
 #: What the page has sections for.
-_SECTIONS = ("rdf", "msd", "conductivity")
+_SECTIONS = ("rdf", "msd", "conductivity", "path")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _section(path: Path, name: str, result: Result, others: Sequence[Result]) ->
             return _rdf_section(name, result)
         if result.attributes["observable"] == "msd":
             return msd_section(name, result)
+        if result.attributes["observable"] == "path":
+            return path_section(name, result)
         reference = (result.attributes["document"].get("comparison") or {}).get("reference")
         beside = [
             other

@@ -76,7 +76,7 @@ def test_hostile_material(tmp_path):
 
 def test_results_of_other_kinds_are_named(tmp_path):
     write_rdf(tmp_path)
-    write_rdf(tmp_path, "reference/li2s/msd-800K.h5", observable="path")
+    write_rdf(tmp_path, "reference/li2s/msd-800K.h5", observable="barrier")
     summary = report.run([tmp_path])
     assert summary.not_shown == ["observables/reference/li2s/msd-800K.h5"]
     assert len(summary.shown) == 1
@@ -111,7 +111,7 @@ def test_nothing_to_show(tmp_path):
         report.run([tmp_path / "none"])
     with pytest.raises(InputError, match=r"no results to show.*found none.*make benchmark"):
         report.run([tmp_path])
-    write_rdf(tmp_path, observable="path")
+    write_rdf(tmp_path, observable="barrier")
     with pytest.raises(InputError, match="1 of other kinds"):
         report.run([tmp_path])
     assert not (tmp_path / "none").exists()

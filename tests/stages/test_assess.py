@@ -224,7 +224,7 @@ def test_a_folder_with_observables_alone(tmp_path):
 def test_other_observables_are_left_alone(run):
     before = assess([run])
     path = run / "observables/good/salt/path.h5"
-    attributes = {"observable": "path", "material": "salt", "source": "good"}
+    attributes = {"observable": "barrier", "material": "salt", "source": "good"}
     write_result(path, "observables", {}, attributes=attributes, config={}, inputs=[])
     after = assess([run])
     assert places(after, "rdf_mae") == places(before, "rdf_mae")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +16,7 @@ from mdbench.errors import InputError, suggest
 
 #: In the order in which the work is done.
 COMMANDS = (
+    "fetch",
     "ingest",
     "info",
     "convert",
@@ -25,6 +29,7 @@ COMMANDS = (
     "rdf",
     "msd",
     "conductivity",
+    "path",
     "plan",
     "verdict",
     "report",
@@ -93,6 +98,24 @@ def cli() -> None:
     """
 
 
+@contextmanager
+def _no_lost_interrupt() -> Iterator[None]:
+    """Ctrl-C also counts in a callback that cannot raise, where Python only prints it."""
+    usual, ident = sys.unraisablehook, threading.get_ident()
+
+    def again(lost: sys.UnraisableHookArgs) -> None:
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            threading.Timer(0.01, signal.pthread_kill, (ident, signal.SIGINT)).start()
+        else:
+            usual(lost)
+
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 a result failed what was asked, 2 bad input."""
     sys.exit(run(list(sys.argv[1:] if args is None else args)))
@@ -102,7 +125,8 @@ def run(args: list[str]) -> int:
     """Runs the command line; the exit status."""
     debug = "--debug" in args
     try:
-        outcome: Any = cli.main(args or ["--help"], prog_name="mdbench", standalone_mode=False)
+        with _no_lost_interrupt():
+            outcome: Any = cli.main(args or ["--help"], prog_name="mdbench", standalone_mode=False)
     except InputError as error:
         if debug:
             raise

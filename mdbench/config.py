@@ -91,6 +91,23 @@ class IngestConfig:
 
 
 @dataclass(frozen=True)
+class FetchConfig:
+    """Settings of `mdbench fetch`."""
+
+    only: str | None = setting(
+        None, "Only files whose name matches, as '*800K*'.", metavar="PATTERN"
+    )
+    offline: bool = setting(False, "Ask no server: only what is in the cache.")
+    unpack: bool = setting(True, "Unpack archives (zip, tar, tar.gz, tar.bz2, tar.xz).")
+    max_gb: float = setting(100.0, "Most that an archive may unpack to.", metavar="GB")
+    retries: int = setting(5, "Tries in a row without progress before giving up.", metavar="N")
+
+    def __post_init__(self) -> None:
+        require_positive("--max-gb", self.max_gb)
+        require_positive("--retries", self.retries, zero=True)
+
+
+@dataclass(frozen=True)
 class RdfConfig:
     """Settings of `mdbench rdf` (definitions: docs/definitions.md, "Radial distribution")."""
 
@@ -453,3 +470,38 @@ class AuditConfig:
         require_one_of("--precision", self.precision, ("float64", "float32"))
         if self.seed < 0:
             raise InputError("--seed", expected="zero or more", found=self.seed)
+
+
+@dataclass(frozen=True)
+class PathConfig:
+    """Settings of `mdbench path` (definitions: docs/definitions.md, "Diffusion paths")."""
+
+    temps: str | None = setting(
+        None, "Temperatures: 800-1200, 800-1200:50 or 800,1000. Default: all.", metavar="K"
+    )
+    mobile: str | None = setting(
+        None,
+        "Element of the mobile ion. Default: of the file, else the first present of "
+        "Li, Na, Ag, Cu, K, H, Mg, F.",
+        metavar="SYMBOL",
+    )
+    skip_ps: float | None = setting(
+        None,
+        "Equilibration to leave out. Default: 15 ps of runs of 50 ps or more, else 30 %.",
+        metavar="PS",
+    )
+    stride: int = setting(1, "Use every N-th frame.", metavar="N")
+    spacing: float = setting(0.25, "Edge of a voxel of the density, at most.", metavar="A")
+    site_radius: float = setting(
+        1.0, "An ion is at a site within this distance of it.", metavar="A"
+    )
+    residence_fs: float = setting(
+        100.0, "An ion has jumped when it was at another site for so long on end.", metavar="FS"
+    )
+
+    def __post_init__(self) -> None:
+        require_positive("--skip-ps", self.skip_ps, zero=True)
+        require_positive("--stride", self.stride)
+        require_positive("--spacing", self.spacing)
+        require_positive("--site-radius", self.site_radius)
+        require_positive("--residence-fs", self.residence_fs, zero=True)

@@ -27,6 +27,9 @@ MINUTE_IN_S = 60.0
 HOUR_IN_S = 3600.0
 SECONDS_PER_DAY = 86_400.0
 
+MB_IN_BYTES = 1_000_000
+GB_IN_BYTES = 1_000_000_000
+
 #: 1 Å²/ps in cm²/s.
 ANGSTROM2_PER_PS_IN_CM2_PER_S = 1e-4
 #: 1 e² cm²/s per Å³ and eV in mS/cm: conductivities from diffusivities (Nernst–Einstein).

@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,8 +21,10 @@ from mdbench.config import (
     ConvertConfig,
     DatasetConfig,
     EvaluateConfig,
+    FetchConfig,
     IngestConfig,
     MsdConfig,
+    PathConfig,
     PlanConfig,
     RdfConfig,
     ReferenceConfig,
@@ -41,29 +46,31 @@ def flags(config) -> set[str]:
 
 
 OPTIONS = {
+    "fetch": flags(FetchConfig) | {"--output", "--from", "--dry-run", "--json", "--force"},
     "ingest": flags(IngestConfig) | {"--output", "--force"},
-    "info": {"--json"},
+    "info": {"--json", "--csv"},
     "convert": flags(ConvertConfig) | {"--output", "--force"},
     "reference": flags(ReferenceConfig) | DYNAMICS,
     "dataset": flags(DatasetConfig)
-    | {"--data", "--material", "--run", "--output", "--force", "--json"},
+    | {"--data", "--material", "--run", "--output", "--force", "--json", "--csv"},
     "train": flags(TrainConfig) | {"--material", "--data", "--run", "--plot", "--force", "--json"},
     "evaluate": flags(EvaluateConfig) | RESULTS | {"--data", "--threads"},
     "audit": flags(AuditConfig)
     | {"--model", "--calculator", "--calculator-args", "--run", "--require", "--json"}
-    | {"--output", "--threads", "--force"},
+    | {"--csv", "--output", "--threads", "--force"},
     "simulate": flags(SimulateConfig) | DYNAMICS,
     "rdf": flags(RdfConfig) | RESULTS | {"--source", "--against", "--require"},
     "msd": flags(MsdConfig) | RESULTS | {"--source"},
     "conductivity": flags(ConductivityConfig) | RESULTS | {"--source", "--against"},
-    "plan": flags(PlanConfig) | {"--json", "--run"},
+    "path": flags(PathConfig) | RESULTS | {"--source", "--against", "--density"},
+    "plan": flags(PlanConfig) | {"--json", "--csv", "--run"},
     "verdict": {"--run", "--source", "--json", "--csv", "--require", "--force"},
     "report": {"--output", "--force"},
     "benchmark": {
         *("--profile", "--data", "--models", "--run", "--executor", "--cores", "--dry-run"),
     },
-    "models": {"--json"},
-    "selftest": set(),
+    "models": {"--json", "--csv"},
+    "selftest": {"--seed", "--json", "--csv"},
 }
 
 
@@ -187,7 +194,7 @@ def test_debug_shows_the_traceback(tmp_path) -> None:
 def test_a_bug_is_called_a_bug(monkeypatch, capsys, tmp_path) -> None:
     """What is not the user's to mend has a status of its own."""
 
-    def broken(path):
+    def broken(path, **_):
         raise ZeroDivisionError("two\nlines")
 
     monkeypatch.setattr("mdbench.stages.info.run", broken)
@@ -200,7 +207,7 @@ def test_a_bug_is_called_a_bug(monkeypatch, capsys, tmp_path) -> None:
 
 
 def test_interrupted(monkeypatch, capsys) -> None:
-    def stopped(path):
+    def stopped(path, **_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mdbench.stages.info.run", stopped)
@@ -335,3 +342,21 @@ def test_bad_input_is_one_line_and_nothing_is_written(command, options, run_fold
     assert shown.err.startswith("mdbench: error: ")
     assert shown.err.count("\n") == 1
     assert {*run_folder.rglob("*")} == before
+
+
+def test_ctrl_c_where_python_cannot_raise(monkeypatch, capsys) -> None:
+    """A callback of a weak reference only prints what is raised in it, and the command goes on."""
+
+    class Held:
+        pass
+
+    def interrupted(*_: object, **__: object) -> None:
+        held = Held()
+        kept = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGINT))
+        del held
+        assert kept() is None
+        time.sleep(30)
+
+    monkeypatch.setattr(cli, "main", interrupted)
+    assert run(["selftest"]) == 130
+    assert capsys.readouterr().err == "mdbench: interrupted\n"

@@ -46,10 +46,10 @@ $(VENV)/.dev $(VENV)/.validate $(VENV)/.docs: $(VENV)/.%: $(VENV)/.core
 setup: $(VENV)/.core  ## make .venv with what running needs (TORCH=cpu|cuda)
 
 test: $(VENV)/.dev $(VENV)/.validate  ## run the tests
-	@$(BIN)/python -m pytest -m "not slow and not gpu"
+	@MDBENCH_PEERS=1 $(BIN)/python -m pytest -m "not slow and not gpu"
 
 test-slow: $(VENV)/.dev $(VENV)/.validate  ## run every test that this machine can
-	@$(BIN)/python -m pytest
+	@MDBENCH_PEERS=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/.dev  ## formatting, rules, types, layers
 	@$(BIN)/ruff format --check .

@@ -31,7 +31,10 @@ def compiled(function: F | None = None, *, any_order: bool = False) -> F | Calla
 
 def _compiled(function: F, *, any_order: bool = False) -> F:
     fastmath = {"reassoc", "contract"} if any_order else False
-    made = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
+    try:
+        made = numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
+    except RuntimeError:  # nowhere to keep it: neither the installation nor a home can be written
+        return cast(F, numba.njit(nogil=True, fastmath=fastmath)(function))
     known = function.__globals__
     called = (known.get(name) for name in function.__code__.co_names)
     files = {function.__code__.co_filename}.union(*(getattr(k, "_sources", ()) for k in called))

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mdbench.errors import InputError
 from mdbench.store import written
 
 #: Folder of the records in a run folder.
 PLACE = "jobs"
+#: Of every record.
+_TIME = 1e9
 State = Literal["done", "failed", "skipped", "died"]
 
 
@@ -77,6 +81,16 @@ def write_record(path: Path, record: Record) -> None:
     """Writes a record, whole or not at all."""
     with written(path) as part:
         part.write_text(json.dumps(dataclasses.asdict(record), indent=1) + "\n", encoding="utf-8")
+    without_time(path)
+
+
+def without_time(path: Path) -> None:
+    """Gives a record the time that all records have.
+
+    Snakemake takes what is older than its inputs for a failure and removes it: so it would be
+    after a clock was set back. What is to be made anew has no record, so times are not needed.
+    """
+    os.utime(path, (_TIME, _TIME))
 
 
 def read_record(path: Path) -> Record:
@@ -87,11 +101,35 @@ def read_record(path: Path) -> Record:
     """
     try:
         stored: Any = json.loads(path.read_text(encoding="utf-8"))
-        return Record(**stored)
-    except (OSError, ValueError, TypeError) as error:
+        record = Record(**stored)
+        _check(record)
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(
             "damaged record of a task", where=path, remedy="remove it, and run again"
         ) from error
+    return record
+
+
+def _check(record: Record) -> None:
+    """Raises ValueError where a value is not of the type that it has in records."""
+    known = vars(record)
+    texts = [known[k] for k in ("stage", "name", "began", "host", "device", "fingerprint")]
+    texts += [known[k] for k in ("source", "message") if known[k] is not None]
+    texts += [word for words in _list(record.commands) for word in _list(words)]
+    numbers = [known[k] for k in ("seconds", "cpu_s", "gpu_s") if known[k] is not None]
+    if (
+        record.state not in get_args(State)
+        or not all(isinstance(text, str) for text in texts)
+        or not all(type(number) in (int, float) for number in numbers)
+        or not all(math.isfinite(number) for number in numbers)
+    ):
+        raise ValueError("values of other types")
+
+
+def _list(stored: Any) -> list[Any]:
+    if not isinstance(stored, list):
+        raise ValueError("no list")
+    return stored
 
 
 def read_records(run_folder: Path) -> list[Record]:

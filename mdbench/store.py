@@ -11,10 +11,12 @@ import errno
 import hashlib
 import io
 import json
+import math
+import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +25,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mdbench.claims import claimed
 from mdbench.errors import InputError
 from mdbench.trajectory import Provenance, Trajectory, frame_interval
 from mdbench.units import FS_IN_PS, PS_IN_FS
@@ -44,6 +47,12 @@ _DAMAGE = (
     MemoryError,
 )
 _CHUNK_BYTES = 1 << 20
+#: Of what takes more memory than this, a part of the file must be.
+_SMALL_BYTES = 1 << 26
+#: Deflate reaches 1032 : 1 at most; what claims more was never written.
+BEST_COMPRESSION = 1100
+#: How a collection of strings of any length begins, version 1.
+_HEAP = b"GCOL\x01\0\0\0"
 _BLOCK_BYTES = 1 << 23
 
 
@@ -74,6 +83,9 @@ class Result:
         attributes: What the stage says about them.
         config: Settings of the stage.
         inputs: Files that it read.
+        created: When it was written.
+        units: Of the arrays.
+        axes: Names of the axes of the arrays.
     """
 
     datasets: dict[str, NDArray[Any]]
@@ -82,6 +94,7 @@ class Result:
     inputs: list[Input]
     created: str = ""
     units: dict[str, str] = field(default_factory=dict)
+    axes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def input_of(path: Path, kind: str) -> Input:
@@ -114,19 +127,29 @@ def check_output(path: Path, *, force: bool) -> None:
 
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` when the block ends without an error."""
+    """A name beside `path` to write to; it becomes `path` when the block ends without an error.
+
+    Raises:
+        InputError: It cannot be written, or another process is at it.
+    """
     part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException as error:
+        with claimed(path), _removed_unless_done(part):
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+@contextmanager
+def _removed_unless_done(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
         with suppress(OSError):
             part.unlink()
-        if isinstance(error, OSError):
-            raise write_error(path, error) from error
         raise
 
 
@@ -232,6 +255,28 @@ def open_checked(path: Path) -> h5py.File:
         return file
 
 
+def check_heaps(path: Path) -> None:
+    """Refuses a file in which HDF5 would read one string for ever.
+
+    HDF5 goes from string to string by their sizes; free space of no size, as only damage leaves it,
+    keeps it where it is. (docs.hdfgroup.org, "HDF5 File Format Specification", III.E.)
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_HEAP)
+        while at >= 0:
+            end = min(at + int.from_bytes(content[at + 8 : at + 16], "little"), len(content))
+            place = at + 16
+            while place + 16 <= end:
+                index = int.from_bytes(content[place : place + 2], "little")
+                size = int.from_bytes(content[place + 8 : place + 16], "little")
+                if not index and not size:
+                    raise InputError(
+                        "damaged HDF5 file", where=path, expected="strings", found="endless ones"
+                    )
+                place += 16 + (size + 7) // 8 * 8 if index else size
+            at = content.find(_HEAP, at + len(_HEAP))
+
+
 def _check_group(path: Path, group: h5py.Group, seen: set[int]) -> None:
     address = h5py.h5o.get_info(group.id).addr
     if address in seen:
@@ -262,6 +307,17 @@ def _check_dataset(path: Path, dataset: h5py.Dataset) -> None:
             f"{dataset.name} keeps its data in another file",
             where=path,
             expected="a file that is complete in itself",
+        )
+    size = dataset.size or 0
+    if size * dataset.dtype.itemsize > max(
+        _SMALL_BYTES, BEST_COMPRESSION * dataset.id.get_storage_size()
+    ):
+        raise InputError(
+            f"{dataset.name} claims values that were never written",
+            where=path,
+            expected=f"{size} values",
+            found=f"{dataset.id.get_storage_size()} bytes",
+            remedy="write the file again",
         )
     for index in range(properties.get_nfilters()):
         code = properties.get_filter(index)[0]
@@ -304,12 +360,13 @@ def check_kind(path: Path, file: h5py.File, kind: str | None) -> str:
         raise InputError(
             "an HDF5 file, but not of mdbench", where=path, remedy="`mdbench ingest` it first"
         )
-    if int(file.attrs["schema"]) != SCHEMA:
+    schema = file.attrs["schema"]
+    if not isinstance(schema, np.integer) or schema != SCHEMA:
         raise InputError(
             "written by another version of mdbench",
             where=path,
             expected=f"schema {SCHEMA}",
-            found=f"schema {file.attrs['schema']}",
+            found=f"schema {schema}",
             remedy="use that version, or make the file again",
         )
     found = read_string(file.attrs["kind"])
@@ -333,30 +390,34 @@ def write_result(
         for name, dataset in datasets.items():
             made = file.create_dataset(name, data=np.asarray(dataset.values))
             made.attrs["unit"] = _fixed(dataset.unit) or h5py.Empty("S1")
-            made.attrs["axes"] = list(dataset.axes)
+            made.attrs["axes"] = np.array([_fixed(axis) for axis in dataset.axes], dtype="S")
 
 
 def read_result(path: Path, kind: str) -> Result:
     """The content of a file that `write_result` wrote."""
     with reading(path), open_checked(path) as file:
+        check_heaps(path)  # files of mdbench 0.1 have axes as strings of any length
         check_kind(path, file, kind)
         datasets: dict[str, NDArray[Any]] = {}
         units: dict[str, str] = {}
+        axes: dict[str, tuple[str, ...]] = {}
 
         def collect(name: str, item: object) -> None:
             if isinstance(item, h5py.Dataset):
                 datasets[name] = item[()]
                 unit = item.attrs["unit"]
                 units[name] = "" if isinstance(unit, h5py.Empty) else read_string(unit)
+                axes[name] = tuple(read_string(axis) for axis in item.attrs["axes"])
 
         file.visititems(collect)
         return Result(
             datasets=datasets,
-            attributes=json.loads(file.attrs["attributes"]),
-            config=json.loads(file.attrs["config"]),
+            attributes=_mapping(json.loads(file.attrs["attributes"])),
+            config=_mapping(json.loads(file.attrs["config"])),
             inputs=[Input(**i) for i in json.loads(file.attrs["inputs"])],
             created=read_string(file.attrs["created"]),
             units=units,
+            axes=axes,
         )
 
 
@@ -543,6 +604,37 @@ def _growing(
     return dataset
 
 
+def frames_per_block(n_atoms: int, stride: int = 1) -> int:
+    """Frames that a block of bounded size spans, a multiple of the stride."""
+    size = max(_BLOCK_BYTES // (n_atoms * 12), 1)
+    return max(size // stride, 1) * stride
+
+
+def _mapping(stored: Any) -> dict[str, Any]:
+    if not isinstance(stored, dict):
+        raise TypeError(f"a {type(stored).__name__} where names and values stand")
+    return stored
+
+
+def _provenance(stored: dict[str, Any]) -> Provenance:
+    """What is known about a run, after its values were found to be of the types that they have.
+
+    Raises:
+        TypeError: Another type, or an unknown name.
+    """
+    known = {**stored, "notes": tuple(stored["notes"])}
+    for field_ in fields(Provenance):
+        value, kind = known.get(field_.name), str(field_.type).partition(" ")[0]
+        types = {"str": (str,), "int": (int,), "float": (int, float)}.get(kind)
+        if value is not None and types is not None and type(value) not in types:
+            raise TypeError(f"{field_.name} {str(value)[:40]!r}")
+        if kind == "float" and value is not None and not 0.0 < float(value) < math.inf:
+            raise TypeError(f"{field_.name} {str(value)[:40]!r}")
+    if not all(isinstance(note, str) for note in known["notes"]):
+        raise TypeError("notes that are no text")
+    return Provenance(**known)
+
+
 class TrajectoryFile:
     """A trajectory on disk, read in blocks of bounded size. Use as a context manager.
 
@@ -582,6 +674,12 @@ class TrajectoryFile:
         self.n_frames, self.n_atoms, _ = self._position.shape
         if not self.n_frames:
             raise InputError("trajectory without frames", where=self.path)
+        self.fields = tuple(n for n, place in self._FIELDS.items() if place in self._file)
+        self._check_types(
+            [self._position, self._edges, particles["position/time"]]
+            + [self._file[self._FIELDS[name]] for name in self.fields],
+            [particles["position/step"], particles["species/value"]],
+        )
         smallest = self._position.dtype.itemsize * self._position.size
         missing = self._position.id.get_storage_size() < smallest and not self._position.compression
         if missing or len(self._edges) != self.n_frames:
@@ -592,14 +690,20 @@ class TrajectoryFile:
         self.times_ps = np.asarray(particles["position/time"][()])
         self.steps = np.asarray(particles["position/step"][()])
         self.pbc = particles["box"].attrs["pbc"].astype(bool)
-        known = json.loads(self._file["parameters/mdbench"][0])
-        known["notes"] = tuple(known["notes"])
-        self.provenance = Provenance(**known)
+        if self.times_ps.shape != (self.n_frames,) or self.steps.shape != (self.n_frames,):
+            raise InputError("incomplete trajectory", where=self.path, remedy="write it again")
+        self.provenance = _provenance(json.loads(self._file["parameters/mdbench"][0]))
         self.inputs = [Input(**i) for i in json.loads(self._file.attrs["inputs"])]
-        self.config = json.loads(self._file.attrs["config"])
+        self.config = _mapping(json.loads(self._file.attrs["config"]))
         self.created = read_string(self._file.attrs["created"])
         self.mdbench_version = read_string(self._file.attrs["mdbench_version"])
-        self.fields = tuple(n for n, place in self._FIELDS.items() if place in self._file)
+
+    def _check_types(self, reals: Sequence[h5py.Dataset], integers: Sequence[h5py.Dataset]) -> None:
+        """Raises TypeError where numbers are of other types than those that are written."""
+        for dataset in (*reals, *integers):
+            kinds = "f" if dataset in reals else "iu"
+            if dataset.dtype.kind not in kinds or dataset.dtype.itemsize not in (4, 8):
+                raise TypeError(f"{dataset.name} of type {dataset.dtype}")
 
     @property
     def frame_interval_fs(self) -> float | None:
@@ -628,8 +732,7 @@ class TrajectoryFile:
             fields: Which of `self.fields` to read beside positions and cells; all by default.
         """
         first, last, _ = slice(start, stop).indices(self.n_frames)
-        size = max(_BLOCK_BYTES // (self.n_atoms * 12), 1)
-        size = max(size // stride, 1) * stride
+        size = frames_per_block(self.n_atoms, stride)
         for begin in range(first, last, size):
             span = slice(begin, min(begin + size, last))
             wanted = self.fields if fields is None else [f for f in fields if f in self.fields]
@@ -687,14 +790,28 @@ class TrajectoryFile:
 
 
 def write_trajectory(path: Path | str, trajectory: Trajectory, *, float64: bool = False) -> None:
-    """Writes a trajectory in memory to a file of kind `trajectory`."""
+    """Writes a trajectory in memory to a file of kind `trajectory`.
+
+    Args:
+        path: The file; one that is there is replaced.
+        trajectory: With what is known about the run.
+        float64: Store positions, velocities and forces in double precision.
+    """
     with TrajectoryWriter(Path(path), float64=float64) as writer:
         writer.append(trajectory)
         writer.finish(trajectory.provenance)
 
 
 def read_trajectory(path: Path | str, frames: slice = slice(None)) -> Trajectory:
-    """The frames of a trajectory file, in memory, as `read_trajectory("t.h5", slice(0, 100))`."""
+    """The frames of a trajectory file, in memory, as `read_trajectory("t.h5", slice(0, 100))`.
+
+    Args:
+        path: A trajectory of mdbench.
+        frames: Which of them; all by default.
+
+    Raises:
+        InputError: No such file, another kind of file, a damaged one.
+    """
     with TrajectoryFile(path) as file:
         start, stop, stride = frames.indices(file.n_frames)
         if stride < 1:

@@ -1,6 +1,7 @@
 """Files of mdbench: round trips, interrupted writing, damage, and files from strangers."""
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -281,7 +282,7 @@ def test_no_name_before_it_is_complete(tmp_path):
     path = tmp_path / "t.h5"
     with TrajectoryWriter(path) as writer:
         writer.append(trajectory())
-        assert names_in(tmp_path) == ["t.h5.part"]
+        assert names_in(tmp_path) == ["t.h5.lock", "t.h5.part"]
         writer.finish(Provenance())
     assert names_in(tmp_path) == ["t.h5"]
 
@@ -705,5 +706,88 @@ def test_data_damage_is_caught_by_the_checksum(small):
 def test_random_bytes(tmp_path, content, magic):
     path = tmp_path / "random.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" * magic + content)
+    with refused(path):
+        read_trajectory(path)
+
+
+def test_results_whose_strings_hdf5_would_read_for_ever(tmp_path):
+    """Older files have the names of axes as strings of any length, in a heap without checksums."""
+    path = tmp_path / "r.h5"
+    data = {"g": Dataset(np.zeros(2), "", ("r",))}
+    write_result(path, "observables", data, attributes={}, config={}, inputs=[])
+    assert b"GCOL" not in path.read_bytes()
+    with h5py.File(path, "r+") as file:
+        file["g"].attrs["axes"] = ["r"]
+    assert read_result(path, "observables").axes["g"] == ("r",)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + 16
+    content[at : at + 16] = bytes(16)
+    path.write_bytes(content)
+    with refused(path, "endless"):
+        read_result(path, "observables")
+
+
+@pytest.mark.parametrize("attribute", ["attributes", "config"])
+@pytest.mark.parametrize("text", ["7", "[]", "null", '"x"'])
+def test_results_that_are_no_names_and_values(tmp_path, attribute, text):
+    path = tmp_path / "r.h5"
+    write_result(path, "observables", {}, attributes={}, config={}, inputs=[])
+    with h5py.File(path, "r+") as file:
+        file.attrs[attribute] = np.bytes_(text)
+    with refused(path):
+        read_result(path, "observables")
+
+
+def test_results_that_claim_more_than_was_ever_written(tmp_path):
+    path = tmp_path / "r.h5"
+    write_result(path, "observables", {}, attributes={}, config={}, inputs=[])
+    with h5py.File(path, "r+") as file:
+        made = file.create_dataset("g", shape=(10**9,), chunks=(1000,), dtype="f8")
+        made.attrs["unit"] = np.bytes_("A")
+    with refused(path, "claims values that were never written"):
+        read_result(path, "observables")
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("particles/trajectory/position/value", "f2"),
+        ("particles/trajectory/position/value", "c8"),
+        ("particles/trajectory/box/edges/value", "f2"),
+        ("particles/trajectory/box/edges/value", "S8"),
+        ("observables/trajectory/forces/value", "S8"),
+        ("particles/trajectory/species/value", "f8"),
+        ("particles/trajectory/position/step", "f8"),
+    ],
+)
+def test_numbers_of_another_type(small, name, kind):
+    path, _ = small
+
+    def replace(file):
+        values = file[name][()]
+        del file[name]
+        file[name] = values.astype(kind)
+
+    change(path, replace)
+    with refused(path, "of type"):
+        read_trajectory(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"material": ["x"]}, {"temperature_k": "hot"}, {"temperature_k": -1.0}, {"replica": {}},
+        {"timestep_fs": float("inf")}, {"seed": 1.5}, {"notes": [1]}, {"label": True}, {"other": 1},
+    ],
+)  # fmt: skip
+def test_provenance_of_other_types(small, changed):
+    path, _ = small
+
+    def replace(file):
+        known = json.loads(file["parameters/mdbench"][0]) | changed
+        del file["parameters/mdbench"]
+        file["parameters/mdbench"] = np.array([np.bytes_(json.dumps(known))])
+
+    change(path, replace)
     with refused(path):
         read_trajectory(path)

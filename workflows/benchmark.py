@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdbench.errors import InputError
-from mdbench.records import Record, read_records, write_record
+from mdbench.records import Record, read_records, without_time, write_record
 from mdbench.version import __version__
 
 from .cluster import Executor, read_executor
@@ -177,6 +177,9 @@ def _outdate(folder: Path, prepared: Prepared) -> None:
         if done is not None:
             write_record(folder / task.begun, dataclasses.replace(done, fingerprint=_OUTDATED))
         (folder / task.record).unlink(missing_ok=True)
+    for task in prepared.tasks:
+        if (folder / task.record).exists():  # also of older versions
+            without_time(folder / task.record)
 
 
 def _describe(prepared: Prepared) -> None:
@@ -207,7 +210,8 @@ def _snakemake(
             *(sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)),
             # records are written whole or not at all: one that is there is complete
             *("--directory", str(folder), "--keep-going", "--ignore-incomplete", "--nolock"),
-            *("--rerun-triggers", "mtime"),
+            # what is to be made anew has no record any more; times of files say nothing
+            *("--rerun-triggers", "software-env"),
             *(local if executor is None else executor.options(folder, cores)),
         ]
         with (folder / _LOG).open("ab") as log:

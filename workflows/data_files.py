@@ -40,7 +40,7 @@ _FORMAT_WORDS = re.compile(
 #: Programs, pictures and tables may have a format's name in theirs.
 _OTHER_ENDINGS = {
     *(".py", ".pyc", ".ipynb", ".sh", ".m", ".md", ".html", ".pdf", ".png", ".jpg", ".svg"),
-    *(".csv", ".json", ".yaml", ".yml", ".tar", ".tgz", ".zip", ".part", ".state"),
+    *(".csv", ".json", ".yaml", ".yml", ".tar", ".tgz", ".zip", ".part", ".state", ".lock"),
 }
 #: What makes a folder the run folder of a benchmark, whose files are results.
 _RUN_FOLDER = ("benchmark.json", "reference/*/*K-r*.h5", "rollouts/*/*/*K-r*.h5")

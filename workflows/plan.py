@@ -58,7 +58,7 @@ class Task:
         gpu: Whether a GPU may do the work.
         parallel: Whether several threads share the work.
         work: What its time and disk space depend on, for `estimate`.
-        reads: What it reads outside of the run folder, with its size and time.
+        reads: What it reads outside of the run folder, with its size and time; a model's package.
         fingerprint: Hash of all that its outputs depend on.
     """
 
@@ -302,6 +302,7 @@ def _train(profile: Profile, entry: Entry, school: Substance) -> Task:
         source=entry.source,
         gpu=True,
         work={"budget_s": TrainConfig(budget=known.budget).budget_s},
+        reads=(entry.package,) if entry.package else (),
     )
 
 
@@ -427,13 +428,14 @@ def _analyze(
     runs: Mapping[str, Mapping[float, int]],
     after: tuple[str, ...],
 ) -> Task:
-    """g(r), diffusion and conductivity of a source, held against the reference's."""
+    """g(r), diffusion, conductivity and paths of a source, held against the reference's."""
     against = () if source == "reference" else ("--against", REFERENCES)
     ask = ("--run", ".", "--source", source)
     commands = (
         ("rdf", *ask, *against, "--threads", THREADS),
         ("msd", *ask),
         ("conductivity", *ask, *against, "--paper"),
+        ("path", *ask, *against),
     )
     outputs = [
         f"observables/{source}/{s.name}/{name}.h5"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -138,25 +139,28 @@ def run_jobs(
     """
     settings = md_settings(config)
     _check_targets(jobs)
-    tasks, report = [], DynamicsReport()
-    for job in jobs:
-        task = RunTask(
-            job, force_field, settings, recording, engine.__name__, float64=config.float64
-        )
-        known = None if force else task.finished(update=update)
-        if known is not None:
-            report.made.append(known)
-            continue
-        task.prepare(resume=engine is simulate and not force, update=update)
-        tasks.append(task)
-    if tasks:
-        simulation = Simulation(force_field, settings, recording, engine)
-        n_workers = threads or len(os.sched_getaffinity(0))
-        batches = batches_of(tasks, n_workers)
-        n_workers = min(n_workers, len(batches))
-        crew, report.cost = _hired(simulation, batches, n_workers, remake, announce)
-        share(crew, batches, _watch(tasks, settings, progress))
-        _finish_stillborn(tasks, stillborn)
+    report = DynamicsReport()
+    with ExitStack() as claims:
+        tasks = []
+        for job in jobs:
+            task = RunTask(
+                job, force_field, settings, recording, engine.__name__, float64=config.float64
+            )
+            known = None if force else task.finished(update=update)
+            if known is not None:
+                report.made.append(known)
+                continue
+            claims.enter_context(task.claimed())
+            task.prepare(resume=engine is simulate and not force, update=update)
+            tasks.append(task)
+        if tasks:
+            simulation = Simulation(force_field, settings, recording, engine)
+            n_workers = threads or len(os.sched_getaffinity(0))
+            batches = batches_of(tasks, n_workers)
+            n_workers = min(n_workers, len(batches))
+            crew, report.cost = _hired(simulation, batches, n_workers, remake, announce)
+            share(crew, batches, _watch(tasks, settings, progress))
+            _finish_stillborn(tasks, stillborn)
     report.made += [task.made for task in tasks]
     order = {job.target: place for place, job in enumerate(jobs)}
     report.made.sort(key=lambda made: order[made.job.target])

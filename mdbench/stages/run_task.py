@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mdbench.analysis.mobile import mobile_species
-from mdbench.errors import InputError
+from mdbench.claims import claimed
+from mdbench.errors import InputError, located
 from mdbench.md.frames import Recording, end_reasons
 from mdbench.md.limits import known_pairs
 from mdbench.md.settings import MDSettings
@@ -148,22 +150,32 @@ class RunTask:
                     remedy="--update makes it anew, another --run keeps both",
                 )
             known = Made(self.job, file.n_frames, file.provenance.end_reason, "already done")
-        self.journal.discard()  # it was killed between the trajectory and this
+        if self.journal.exists:  # it was killed between the trajectory and this
+            with claimed(self.journal.part):
+                self.journal.discard()
         return known
 
-    def prepare(self, *, resume: bool, update: bool) -> None:
-        """Takes up what was begun; what cannot be written is refused before any work."""
+    def claimed(self) -> AbstractContextManager[None]:
+        """While it lasts, no other process makes this run; what cannot be written is refused."""
         check_output(self.job.target, force=True)
+        return claimed(self.journal.part)
+
+    def prepare(self, *, resume: bool, update: bool) -> None:
+        """Takes up what was begun."""
         try:
-            self.snapshot = self.journal.resume() if resume else None
+            with located(self.journal.state):
+                self._take_up(self.journal.resume() if resume else None)
         except InputError:
             if not update:
                 raise
-        if self.snapshot is not None:
+            self.journal.discard()
+
+    def _take_up(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None:
             start = initial_state([self.run], self._settings)
-            state = restored_state(self.snapshot, start, self._settings)
+            state = restored_state(snapshot, start, self._settings)
             self.ends(*end_reasons(state, self._settings, self._closest))
-            self._how = "resumed"
+            self.snapshot, self._how = snapshot, "resumed"
 
     def ends(self, reason: str | None) -> None:
         """Notes why the run has ended early; None: it has not."""
@@ -208,8 +220,10 @@ class RunTask:
             for block in self.journal.blocks():
                 if not writer.n_frames and np.isnan(block["pressure"]).all():
                     unknown = {"pressure", "stress"}
+                with located(self.journal.part):
+                    frames = self._trajectory(block, without=unknown)
                 writer.append(
-                    self._trajectory(block, without=unknown),
+                    frames,
                     steps=block["step"],
                     observables={
                         name: Dataset(block[name], unit, ("frame",))

@@ -13,9 +13,17 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols
 
+from mdbench.claims import claimed
 from mdbench.config import TrainConfig, stamp
 from mdbench.errors import InputError, suggest
-from mdbench.models import ModelName, arguments_of, create, model_class, parse_name
+from mdbench.models import (
+    ModelName,
+    arguments_of,
+    create,
+    model_class,
+    package_of,
+    parse_name,
+)
 from mdbench.models.base import EnergyModel
 from mdbench.potentials.materials import known_as
 from mdbench.samples import Samples
@@ -122,10 +130,13 @@ def run(
         "recipe": dataclasses.asdict(settings),
         "data": [content_hash(path) for path in paths],
     }
+    if (plugin := package_of(name.architecture)) is not None:
+        stamped["package"] = plugin.origin
     task = _Task(config, name, settings, stamped, paths, target)
     report = None if force else task.finished()
     if report is None:
-        report = task.train(budget, force=force, progress=progress, stop=stop)
+        with claimed(task.state):
+            report = task.train(budget, force=force, progress=progress, stop=stop)
     if plot is not None and not report.stopped:
         _draw(target, plot, name.text)
     return report
@@ -312,7 +323,10 @@ class _Task:
 def _model_name(config: TrainConfig) -> ModelName:
     if config.model is None:
         raise InputError("what is to be trained", expected="--model NAME", found="none")
-    return parse_name(config.model)
+    name = parse_name(config.model)
+    if package_of(name.architecture) is not None:
+        create(name)  # what its package lacks is said before any work
+    return name
 
 
 def _dataset(folder: Path, material: str) -> Path:

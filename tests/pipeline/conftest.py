@@ -1,8 +1,10 @@
 """The command line, called in this process."""
 
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from mdbench_cli.main import run
@@ -21,6 +23,36 @@ class Outcome:
     status: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory) -> Path:
+    """A folder with everything that the commands of `tests.pipeline.commands` read."""
+    from tests.pipeline.commands import make_base
+
+    folder: Path = tmp_path_factory.mktemp("base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_base(folder)
+    return folder
+
+
+@pytest.fixture
+def ordinary_user(tmp_path) -> Iterator[None]:
+    """The rest of the test runs without the rights of root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+        if folder.parent == Path("/tmp"):
+            break
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 @pytest.fixture

@@ -549,24 +549,6 @@ def test_an_output_that_is_a_source(how, tmp_path, refused) -> None:
     assert source.read_text() == extxyz()
 
 
-@pytest.fixture
-def ordinary_user(tmp_path):
-    """The rest of the test runs without the rights of root."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == 0 and folder != Path("/tmp"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-        if folder.parent == Path("/tmp"):
-            break
-    os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_folder_that_cannot_be_written(name, trajectory, tmp_path, refused, request) -> None:
     folder = tmp_path / "locked"

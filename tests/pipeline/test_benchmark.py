@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,25 @@ def test_what_it_was_is_written_down(first) -> None:
     assert about["settings"]["training"]["budget"] == "2s"
     assert about["models"] == ["schnet-small-s0", "broken.make", "refpot"]
     assert about["environment"]["torch"]
+
+
+@pytest.mark.slow
+def test_a_clock_that_jumps(first) -> None:
+    """Whatever the times of files are, what is done is not made again, and nothing is lost."""
+    folder, _ = first
+    rng = random.Random(0)
+    made = [p for p in (folder / "here").rglob("*") if p.suffix in (".h5", ".safetensors")]
+    assert len(made) > 10
+    for path in (p for p in (folder / "here").rglob("*") if p.is_file()):
+        time = path.stat().st_mtime + rng.uniform(-1e5, 1e5)
+        os.utime(path, (time, time))
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made}
+    again = benchmark(folder, "0.2")
+    assert again.returncode == 1
+    assert states(folder) == ALL
+    known = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in made}
+    changed = [path for path in made if known[path] != before[path]]
+    assert all("verdict" in path.parts for path in changed), changed
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_killed_and_killed_again(tmp_path) -> None:
         assert not files(folder) & PLACES
         assert kill(process, how) in ((-how,) if how is signal.SIGKILL else (130, -how))
         assert not files(folder) & PLACES
-        assert {Path(name).suffix for name in files(folder)} <= {".part", ".state", ".new"}
+        assert {Path(name).suffix for name in files(folder)} <= {".part", ".state", ".new", ".lock"}
     assert "resumed" in finish(folder, ps, threads=2)
     check_finished(folder, expected)
 

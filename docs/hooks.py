@@ -24,6 +24,7 @@ _FILES = {
     "before": f"{_SPEED}/before.json",
     "published": f"{_SPEED}/published.json",
     "gpu": "benchmarks/gpu.json",
+    "peers": "benchmarks/results.json",
 }
 _FORMULA = re.compile(
     r"(?P<code>```.*?```|`[^`\n]*`)|\\\[(?P<block>.*?)\\\]|\\\((?P<inline>.*?)\\\)", re.S
@@ -132,6 +133,15 @@ def _speed_on_gpu() -> str:
     return f"{_table(head, rows)}\n\n{found['device']}, torch {found['torch']}."
 
 
+def _speed_beside_others() -> str:
+    """Every row of `make bench`: what, against what, how many times as fast."""
+    found = _measured("peers")
+    rows = [[row["name"], row["peer"], f"{row['ratio']:.1f}"] for row in found["rows"]]
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    table = _table(["job", "against", "times as fast"], rows)
+    return f"{table}\n\n{found['machine']}, Python {found['python']}; {versions}."
+
+
 def _measured(name: str) -> dict[str, Any]:
     """A file of the benchmarks; empty if there is none."""
     path = Path(__file__).parent.parent / _FILES[name]
@@ -153,4 +163,5 @@ _PARTS = {
     "commands": _commands,
     "speed on a CPU": _speed_on_cpu,
     "speed on a GPU": _speed_on_gpu,
+    "speed beside others": _speed_beside_others,
 }

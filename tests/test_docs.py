@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import ase.io
@@ -9,9 +10,11 @@ import click
 import numpy as np
 import pytest
 from mdbench_cli.main import cli
+from mdbench_cli.main import run as command
 
 from mdbench.store import write_trajectory
 from mdbench.synthetic import HoppingModel, ion_conductor
+from tests.docs import blocks
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = [
@@ -26,12 +29,28 @@ def test_there_is_code_in_the_documentation():
 
 
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[p.name for p, _ in BLOCKS])
-def test_python_blocks(page, block, tmp_path, monkeypatch):
-    run = ion_conductor(HoppingModel(repeats=1), 20, np.random.default_rng(0))
-    write_trajectory(tmp_path / "traj.h5", run)
-    ase.io.write(tmp_path / "md.traj", run.to_ase())
-    monkeypatch.chdir(tmp_path)
+def test_python_blocks(page, block, assumed, tmp_path, monkeypatch):
+    folder = shutil.copytree(assumed, tmp_path / "folder")
+    monkeypatch.chdir(folder)
     exec(compile(block, str(page), "exec"), {})
+
+
+@pytest.fixture(scope="module")
+def assumed(tmp_path_factory):
+    """The files that the blocks read."""
+    folder = tmp_path_factory.mktemp("assumed")
+    for seed, (name, kelvin) in enumerate(
+        (("traj", 800.0), ("traj-2", 800.0), ("model", 800.0), ("hot", 1200.0))
+    ):
+        rng = np.random.default_rng(seed)
+        run = ion_conductor(HoppingModel(repeats=1), 300, rng, temperature_k=kelvin)
+        write_trajectory(folder / f"{name}.h5", run)
+        if name == "traj":
+            ase.io.write(folder / "md.traj", run.to_ase())
+    for name in ("rdf", "msd"):
+        words = [name, str(folder / "traj.h5"), "-o", str(folder / f"{name}.h5"), "--quiet"]
+        assert command(words) == 0
+    return folder
 
 
 def test_the_notebook_lines_of_the_readme():
@@ -44,17 +63,20 @@ def test_the_notebook_lines_of_the_readme():
     assert names["g"].shape == (120,)
 
 
-PAGES = [*sorted(DOCS.rglob("*.md")), DOCS.parent / "README.md"]
-SHOWN = re.compile(r"^ *(?:\$ )?(?:\.venv/bin/)?(mdbench [a-z][^$\n]*)$", re.MULTILINE)
+SHOWN = re.compile(r"^ *(mdbench [a-z][^$\n]*)$")
 LINES = [
-    (page.name, line)
-    for page in PAGES
-    for line in SHOWN.findall(page.read_text().replace("\\\n", " "))
+    (page, match[1])
+    for page in blocks.pages()
+    for block in blocks.blocks(page)
+    if not (block.shown or "").startswith("mdbench: error: ")
+    for line in blocks.commands(block.text)
+    if (match := SHOWN.match(line))
 ]
 
 
 def test_there_are_commands_in_the_documentation():
-    assert {page for page, _ in LINES} >= {"README.md", "index.md", "train.md", "dynamics.md"}
+    pages = {page for page, _ in LINES}
+    assert pages >= {"README.md", "index.md", "howto/train.md", "howto/dynamics.md"}
 
 
 @pytest.mark.parametrize(("page", "line"), LINES)

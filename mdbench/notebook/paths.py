@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mdbench.analysis.ion_density import IonDensity
 from mdbench.analysis.jump_network import Percolation, Rate
@@ -11,6 +12,7 @@ from mdbench.analysis.sites import Sites
 from mdbench.config import PathConfig
 from mdbench.notebook.runs import Runs, loaded
 from mdbench.stages.ion_paths import read_ions
+from mdbench.stages.path import path_result
 from mdbench.stages.path_output import PathResult, path_table
 from mdbench.stages.path_sides import side_of
 from mdbench.stats import Estimate
@@ -33,6 +35,8 @@ class DiffusionPaths(Tabular):
         at_sites: Share of the time that ions are at a site.
         cell_drift: Å, the farthest that the center of all atoms came.
         density: Of the ions on a grid of the cell.
+        comparison: With a reference, as `mdbench path --against --json` prints it: scores, floors,
+            failure mode, meaning; None without one.
         warnings: What the reader should know.
         details: All of it, as `mdbench path` has it.
     """
@@ -46,6 +50,7 @@ class DiffusionPaths(Tabular):
     at_sites: float
     cell_drift: Estimate
     density: IonDensity
+    comparison: dict[str, Any] | None
     warnings: tuple[str, ...]
     details: PathResult
 
@@ -56,6 +61,7 @@ class DiffusionPaths(Tabular):
 
 def diffusion_paths(
     runs: Runs,
+    reference: Runs | None = None,
     *,
     mobile: str | None = None,
     skip_ps: float | None = None,
@@ -68,6 +74,7 @@ def diffusion_paths(
 
     Args:
         runs: One trajectory or replicas, unwrapped, with a time axis.
+        reference: Likewise, of what they are held against.
         mobile: Symbol of the mobile ion; by default what the runs state, else by rule.
         skip_ps: Equilibration to leave out, ps; by default 15 of runs of 50 or more, else 30 %.
         stride: Use every N-th frame.
@@ -76,9 +83,10 @@ def diffusion_paths(
         residence_fs: An ion has jumped when it was at another site for so long on end.
 
     Raises:
-        InputError: No mobile ion, no time axis, runs that are too short, other replicas.
+        InputError: No mobile ion, no time axis, runs that are too short, other replicas, another
+            framework than the reference's.
     """
-    known = loaded(runs)
+    own = loaded(runs)
     config = PathConfig(
         mobile=mobile,
         skip_ps=skip_ps,
@@ -87,8 +95,13 @@ def diffusion_paths(
         site_radius=site_radius,
         residence_fs=residence_fs,
     )
-    side = side_of(read_ions(known.group, config, opened=known.opened), config)
-    result = PathResult(side, None, config)
+    known, onto = None, None
+    if reference is not None:
+        others = loaded(reference, "reference run")
+        ions = read_ions(others.group, config, opened=others.opened)
+        known, onto = (ions, side_of(ions, config)), ions.runs[0].framework
+    result = path_result(read_ions(own.group, config, onto, opened=own.opened), config, known)
+    side = result.side
     return DiffusionPaths(
         species=side.species,
         sites=side.sites,
@@ -99,6 +112,7 @@ def diffusion_paths(
         at_sites=side.at_sites,
         cell_drift=result.cell_drift,
         density=side.density,
+        comparison=None if result.against is None else result.against.as_json(),
         warnings=tuple(result.notes),
         details=result,
     )

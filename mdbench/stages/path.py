@@ -181,12 +181,26 @@ class _Analysis:
         """The result of a group, held against what is known."""
         onto = None if known is None else known[0].runs[0].framework
         ions = read_ions(group, self._config, onto, self._progress)
-        side = side_of(ions, self._config, None if known is None else known[1])
+        found = path_result(ions, self._config, known)
         if self._density is not None:
-            write_density(self._density, ions, side)
-        if known is None:
-            return PathResult(side, None, self._config)
-        reference, own = known
-        both = between(side.sites, own, reference, self._config)
-        against = held_against(ions, side, reference, both, own.sites.n_sites, self._config)
-        return PathResult(side, against, self._config)
+            write_density(self._density, ions, found.side)
+        return found
+
+
+def path_result(
+    ions: Ions, config: PathConfig, known: tuple[Ions, Side] | None = None
+) -> PathResult:
+    """Where ions go, held against where those of a reference go.
+
+    Args:
+        ions: Put onto the framework of the reference where there is one.
+        config: Settings.
+        known: Ions of the reference, and what is known of them.
+    """
+    side = side_of(ions, config, None if known is None else known[1])
+    if known is None:
+        return PathResult(side, None, config)
+    reference, own = known
+    both = between(side.sites, own, reference, config)
+    against = held_against(ions, side, reference, both, own.sites.n_sites, config)
+    return PathResult(side, against, config)

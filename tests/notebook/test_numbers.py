@@ -207,3 +207,12 @@ def test_diffusion_paths(folder, printed, options):
     assert found.at_sites == shown["at_sites"]
     assert list(found.warnings) == shown["warnings"]
     assert len(found.to_frame()) == len(shown["jump_rates"])
+
+
+def test_paths_against_a_reference(folder, printed):
+    shown = printed("path", "salt-0.h5", "--against", "salt-1.h5")
+    found = mdbench.diffusion_paths(read(folder, "salt-0.h5"), read(folder, "salt-1.h5"))
+    expected = shown["comparison"]
+    assert found.comparison is not None
+    for key in (expected.keys() | found.comparison.keys()) - {"reference"}:
+        assert found.comparison[key] == expected[key], key

@@ -5,6 +5,10 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
+#: Letters of what was found, of what was expected, and of what is wrong: files and options can hold
+#: words of any length.
+_FOUND, _EXPECTED, _WHAT = 300, 600, 800
+
 
 class InputError(Exception):
     """Bad input in one line: what, what was expected, what was found, how to go on.
@@ -28,15 +32,27 @@ class InputError(Exception):
     ) -> None:
         comparison = []
         if expected is not None:
-            comparison.append(f"expected {expected}")
+            comparison.append(f"expected {_short(str(expected), _EXPECTED)}")
         if found is not None:
-            comparison.append(f"found {found}")
+            comparison.append(f"found {_short(str(found), _FOUND)}")
+        what = _short(what, _WHAT)
         message = what if where is None else f"{where}: {what}"
         if comparison:
             message += ": " + ", ".join(comparison)
         if remedy is not None:
             message += f"; {remedy}"
-        super().__init__(" ".join(message.split()))
+        super().__init__(_printable(" ".join(message.split())))
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _printable(line: str) -> str:
+    """The line with what a terminal would obey, or could not print, as escape sequences."""
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 @contextmanager

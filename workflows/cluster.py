@@ -9,8 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mdbench.errors import InputError, located, suggest
 from mdbench.records import PLACE
 from mdbench.units import MINUTE_IN_S
@@ -18,6 +16,7 @@ from mdbench.units import MINUTE_IN_S
 from .batches import Batch
 from .machine import available_cores
 from .plan import STAGES, Task
+from .yaml_text import plain_yaml
 
 #: Longest time of one task, minutes. A training takes as long as its budget, and `train`.
 _RUNTIME = {
@@ -32,6 +31,8 @@ _RUNTIME = {
 }
 #: Memory, MB.
 _MEM_MB = dict.fromkeys(STAGES, 4000) | {"train": 16000, "evaluate": 16000, "simulate": 16000}
+#: Lists and mappings within each other; a config.yaml has two or three.
+_DEEPEST = 20
 #: Settings of ours below `config:` in an executor's config.yaml.
 _NAMES = ("gpu_model", "gpu_partition")
 _KEYS = (
@@ -161,10 +162,7 @@ def _growing(amount: int) -> Callable[[Any, int], int]:
 
 def _settings(text: str) -> dict[str, Any]:
     """A config.yaml of Snakemake; what stands there for us is checked."""
-    try:
-        stored = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError("no YAML", found=str(error)) from error
+    stored = plain_yaml(text, deepest=_DEEPEST, expected="keys and values")
     if not isinstance(stored, dict):
         raise InputError("keys and values are expected", found=repr(stored)[:80])
     own = stored.get("config") or []

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mdbench.config import IngestConfig
 from mdbench.errors import InputError, located, suggest
-from mdbench.formats.hints import parse_cell, parse_species
+from mdbench.formats.hints import is_file, parse_cell, parse_species
 
 from .data_files import natural
+from .yaml_text import plain_yaml
 
 #: Names that are looked for in a folder.
 NAMES = ("runs.yaml", "runs.yml")
@@ -74,32 +73,20 @@ def _document(path: Path) -> dict[Any, Any]:
         text = raw.decode("utf-8")
         if len(raw) > _MOST_BYTES:
             raise InputError("too long", where=path, expected=f"at most {_MOST_BYTES} bytes")
-        _check_structure(text, path)
-        stored = yaml.safe_load(text)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=path) from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise InputError("no YAML", where=path, found=str(error)[:200]) from error
+    with located(path):
+        stored = plain_yaml(
+            text,
+            deepest=_DEEPEST,
+            expected="runs: […]",
+            remedy="what holds for all runs stands beside `runs:`",
+        )
     if not isinstance(stored, dict):
         raise InputError("no keys and values", where=path, expected="runs: […]")
     return stored
-
-
-def _check_structure(text: str, path: Path) -> None:
-    """Refuses aliases, which can fill the memory where they are nested, and great depth."""
-    depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
-        if isinstance(event, yaml.AliasEvent):
-            raise InputError(
-                "an alias (*name)",
-                where=path,
-                expected="plain values",
-                remedy="what holds for all runs stands beside `runs:`",
-            )
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise InputError("lists within lists", where=path, expected="runs: […]")
 
 
 def _stated(entry: Any, place: str, defaults: Mapping[str, Any], folder: Path) -> Stated:
@@ -176,7 +163,7 @@ def _resolved(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         parse_species(known["species"])
     if "cell" in known:
         beside = folder.absolute() / known["cell"]
-        known["cell"] = str(beside) if beside.is_file() else known["cell"]
+        known["cell"] = str(beside) if is_file(beside) else known["cell"]
         parse_cell(known["cell"])
     return known
 
@@ -186,10 +173,10 @@ def _files(names: Sequence[str], folder: Path, place: str) -> tuple[Path, ...]:
     found: list[Path] = []
     for name in names:
         matches = [name]
-        if not (folder / name).exists() and glob.has_magic(name):
+        if not is_file(folder / name) and glob.has_magic(name):
             matches = sorted(glob.glob(name, root_dir=folder, recursive=True), key=natural)  # noqa: PTH207
         paths = [(folder / match).absolute() for match in matches]
-        paths = [path for path in paths if path.is_file()]
+        paths = [path for path in paths if is_file(path)]
         if not paths:
             raise InputError(f"{place}files", expected="existing files", found=repr(name))
         found.extend(path for path in paths if path not in found)

@@ -11,12 +11,14 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any
 
-import yaml
-
 from mdbench.errors import InputError, located, suggest
 
+from .yaml_text import plain_yaml
+
 #: A profile is a page of settings; anything longer is something else.
-_MOST_BYTES = 100_000
+_MOST_BYTES, _DEEPEST = 100_000, 8
+#: Nothing that is set is larger.
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -164,17 +166,14 @@ def read_profile(name: str) -> Profile:
 
 
 def _profile(text: str) -> Profile:
-    try:
-        stored = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError("no YAML", found=str(error)) from error
+    stored = plain_yaml(text, deepest=_DEEPEST, expected="keys and values")
     return typing.cast(Profile, _filled(Profile, {} if stored is None else stored, ""))
 
 
 def _filled(cls: type, stored: Any, place: str) -> Any:
     """A dataclass with what is stored, checked by the types of its fields."""
     if not isinstance(stored, dict):
-        raise InputError(place or "profile", expected="keys and values", found=repr(stored)[:80])
+        raise InputError(place or "profile", expected="keys and values", found=_shown(stored))
     types = typing.get_type_hints(cls)
     values = {}
     for key, value in stored.items():
@@ -198,6 +197,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
         listed = value if isinstance(value, list) else [value]
         return tuple(_value(str, each, name) for each in listed)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = is_number and abs(value) < _LARGEST
     if kind is str and is_number:
         return f"{value:g}"
     if kind is float and is_number and value > 0:
@@ -207,4 +207,12 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind in (str, bool) and isinstance(value, kind):
         return value
     words = {str: "text", bool: "true or false", int: "a whole number", float: "a number above 0"}
-    raise InputError(name, expected=words[kind], found=repr(value)[:80])
+    raise InputError(name, expected=words[kind], found=_shown(value))
+
+
+def _shown(value: Any) -> str:
+    """A value in few letters, whatever it is."""
+    try:
+        return repr(value)[:80]
+    except ValueError:
+        return "a number of thousands of digits"

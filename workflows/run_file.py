@@ -53,7 +53,7 @@ def read_run_file(run_folder: Path) -> RunFile:
         tasks = [_task(stored) for stored in document["tasks"]]
         settings = document["settings"]
         return RunFile(tasks, str(settings["one_process_per"]), str(settings.get("device", "auto")))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(
             "damaged description of a benchmark", where=path, remedy="`mdbench benchmark` renews it"
         ) from error
@@ -77,4 +77,11 @@ def done_record(run_folder: Path, task: Task) -> Record | None:
 def _task(stored: dict[str, Any]) -> Task:
     commands = tuple(tuple(command) for command in stored["commands"])
     lists = {name: tuple(stored[name]) for name in ("outputs", "after", "reads")}
-    return Task(**{**stored, **lists, "commands": commands})
+    task = Task(**{**stored, **lists, "commands": commands})
+    texts = [task.stage, task.name, task.redo, task.fingerprint, *task.outputs, *task.after]
+    texts += [word for command in commands for word in command]
+    if not all(isinstance(text, str) and "\0" not in text for text in texts):
+        raise ValueError("values of other types")
+    if max(len(part) for text in (task.record, *task.outputs) for part in text.split("/")) > 255:
+        raise ValueError("names that no file can have")
+    return task

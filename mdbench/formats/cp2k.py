@@ -169,7 +169,9 @@ def _xyz_by_step(
         while frame := xyz.read():
             if xyz.index == 1:
                 _same_atoms(xyz.path, frame.labels, labels, hints)
-            yield frame.step, frame.values * factor
+            with np.errstate(over="ignore"):  # what becomes infinite is refused with its frame
+                values = frame.values * factor
+            yield frame.step, values
 
     return ByStep(xyz.path, what, entries(), lambda: xyz.cut)
 

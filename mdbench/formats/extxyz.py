@@ -34,7 +34,11 @@ from mdbench.units import ASE_TIME_IN_FS, PS_IN_FS
 
 FloatArray = NDArray[np.float64]
 
-_PAIR = re.compile(rb"""([^\s="'{\[]+)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s"']+)""")
+# Keys of bounded length and brackets that hold none: else a long comment takes a time that grows
+# as its square.
+_PAIR = re.compile(
+    rb"""([^\s="'{\[]{1,100})\s*=\s*("[^"]*"|'[^']*'|\{[^{}]*\}|\[[^\[\]]*\]|[^\s"']+)"""
+)
 _QUOTES = b"\"'{}[]"
 _CP2K_COMMENT = re.compile(rb"\s*i\s*=\s*\d+.*\bE\s*=")
 _FORCES = ("forces", "force")

@@ -34,8 +34,6 @@ from mdbench.units import ASE_TIME_IN_FS
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _BLOCK_BYTES = 1 << 23
-#: Deflate reaches 1032 : 1 at most; what claims more was never written.
-_BEST_COMPRESSION = 1100
 #: ASE's order of the six components of a symmetric tensor.
 _VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
 
@@ -55,6 +53,7 @@ def open_h5md(path: Path, hints: Hints) -> Source:
     """
     file = store.open_checked(path)
     try:
+        store.check_heaps(path)
         with store.reading(path):
             found = _Trajectory(path, file, hints)
     except BaseException:
@@ -210,7 +209,7 @@ class _Trajectory:
             raise self._error("position/value", expected="shape (frames, atoms, 3)", found=shape)
         values = position.values
         size = values.size * values.dtype.itemsize
-        if size > _BEST_COMPRESSION * values.id.get_storage_size():
+        if size > store.BEST_COMPRESSION * values.id.get_storage_size():
             raise self._error(
                 "position/value", expected="positions of all frames", found="frames never written"
             )
@@ -264,6 +263,10 @@ class _Trajectory:
         steps, times = self._axis(self._position.steps), self._axis(self._position.times)
         if steps is not None:
             steps = np.rint(steps)
+            if (np.abs(steps) > 2**53).any():
+                raise self._error(
+                    "position/step", expected="counters", found=f"{np.abs(steps).max():g}"
+                )
         if times is not None:
             unit = _text(self._position.times.attrs.get("unit", ""))
             factor = unit_factor(unit, TIME)

@@ -52,7 +52,7 @@ def parse_cell(text: str) -> Path | NDArray[np.float64]:
         numbers = [float(item) for item in text.split(",")]
     except ValueError as error:
         path = Path(text)
-        if path.is_file():
+        if is_file(path):
             return path
         raise InputError(
             "--cell", expected="an existing file, or numbers with commas", found=repr(text)
@@ -68,6 +68,14 @@ def parse_cell(text: str) -> Path | NDArray[np.float64]:
             "--cell", expected="three lattice vectors that span a volume", found=repr(text)
         )
     return cell
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no file has a name that is too long for one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _cell_of(lengths: list[float], angles: list[float]) -> NDArray[np.float64]:

@@ -83,7 +83,7 @@ class JoinedRun:
         """Yields the frames of the next source, with their MD step counters where known."""
         header = source.header
         with closing(source.blocks):
-            first, blocks = _first_two_frames(source)
+            first, blocks = _first_two_frames(_quietly(source.blocks))
             self._join(source, first)
             for new_source, stated in zip(chain([True], repeat(False)), blocks, strict=False):
                 check_cells(stated.cells, first_frame=self.n_frames)
@@ -241,17 +241,27 @@ class JoinedRun:
         return np.asarray(coordinates + np.einsum("fai,fij->faj", images, cells))
 
 
-def _first_two_frames(source: Source) -> tuple[Frames, Iterator[Frames]]:
+def _quietly(blocks: Generator[Frames]) -> Iterator[Frames]:
+    """The blocks; numbers that overflow become infinite without a warning, and are refused then."""
+    while True:
+        with np.errstate(over="ignore", invalid="ignore"):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
+
+
+def _first_two_frames(blocks: Iterator[Frames]) -> tuple[Frames, Iterator[Frames]]:
     """The first block (and the next, where it holds one frame), and all blocks again."""
     held: list[Frames] = []
-    for block in source.blocks:
+    for block in blocks:
         held.append(block)
         if sum(b.n_frames for b in held) > 1:
             break
     if not held:
         raise InputError("no complete frame", expected="at least one")
     first = held[0] if len(held) == 1 else _concatenate(*held)
-    return first, chain(held, source.blocks)
+    return first, chain(held, blocks)
 
 
 def _present(frames: Frames) -> dict[str, NDArray[Any]]:

@@ -36,7 +36,8 @@ _MARKS = {
     _ENERGY: (b"  free  energy ",),
 }
 _DASHES = re.compile(rb"^ *-{20,} *\r?\n", re.MULTILINE)
-_STEP_NUMBER = re.compile(rb"(?:Iteration|Ionic step)\s*(\d+|\*+)(?:\(\s*(\d+)\))?")
+_STEP_NUMBER = re.compile(rb"(?:Iteration|Ionic step)\s*(\d{1,15}(?!\d)|\*+)(?:\(\s*(\d+)\))?")
+_SETTING = re.compile(r"\b(IBRION|POTIM|TEBEG|TEEND|SMASS|MDALGO)\s*=\s*(-?\d{1,15}(?!\d)\.?\d*)")
 _END = b"General timing and accounting"
 #: Bytes that are kept to find a mark that two pieces of the file share.
 _LONGEST_MARK = 64
@@ -85,12 +86,7 @@ def _read_header(stream: ByteStream) -> bytes:
 def _header(text: str, path: Path, hints: Hints) -> Header:
     """What the lines before the first step say."""
     numbers = _atoms(text, path)
-    values = {
-        name: float(value)
-        for name, value in re.findall(
-            r"\b(IBRION|POTIM|TEBEG|TEEND|SMASS|MDALGO)\s*=\s*(-?\d+\.?\d*)", text
-        )
-    }
+    values = {name: float(value) for name, value in _SETTING.findall(text)}
     ibrion = values.get("IBRION")
     reason = None
     if ibrion is not None and ibrion != 0:
@@ -126,15 +122,16 @@ def _atoms(text: str, path: Path) -> NDArray[np.int64]:
         raise InputError(
             "not an OUTCAR, or cut off before the first step", where=path, expected="ions per type"
         )
-    counts = [int(n) for n in line[1].split()]
+    stated, words = line[1].strip(), line[1].split()
+    counts = [int(word) for word in words if len(word) < 10]
     symbols = re.findall(r"VRHFIN\s*=\s*([A-Za-z]{1,2})\s*:", text)
     if len(symbols) != len(counts):
         symbols = re.findall(r"TITEL\s*=\s*\S+\s+([A-Z][a-z]?)", text)
-    if len(symbols) != len(counts) or not 0 < sum(counts) < 20_000_000:
+    if not len(symbols) == len(counts) == len(words) or not 0 < sum(counts) < 20_000_000:
         raise InputError(
             "elements",
             where=path,
-            expected=f"a pseudopotential (VRHFIN or TITEL) for each of ions per type {counts}",
+            expected=f"a pseudopotential (VRHFIN or TITEL) for each of ions per type {stated}",
             found=" ".join(symbols) or "none",
         )
     try:
@@ -274,6 +271,8 @@ class _Reader:
 
     def _numbers(self, text: bytes, n: int, what: str) -> FloatArray:
         """Exactly `n` finite numbers."""
+        if 2 * n - 1 > len(text):  # before memory is taken for a count that is damaged
+            self._refuse(what, f"{n} numbers", f"{len(text)} bytes")
         values, at = parse_numbers(text, n)
         rest = text[at:].strip()
         if len(values) < n or rest or not np.isfinite(values).all():

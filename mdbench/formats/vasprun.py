@@ -297,7 +297,7 @@ def _atoms(info: str, path: Path) -> NDArray[np.int64]:
     """(n_atoms,) atomic numbers from the text of `<atominfo>`."""
     atoms, _, types = info.partition('<array name="atomtypes"')
     symbols = re.findall(r"<rc>\s*<c>([^<]*)</c>", atoms)
-    stated = re.search(r"<atoms>\s*(\d+)\s*</atoms>", atoms)
+    stated = re.search(r"<atoms>\s*(\d{1,18})\s*</atoms>", atoms)
     if not symbols or (stated and int(stated[1]) != len(symbols)):
         raise InputError(
             "list of atoms",
@@ -368,7 +368,7 @@ class _Settings:
     @property
     def steps_between_frames(self) -> int:
         """ML_OUTBLOCK where this version of VASP applies it to vasprun.xml, else 1."""
-        version = tuple(int(n) for n in re.findall(r"\d+", self.version or "")[:3])
+        version = tuple(int(n) for n in re.findall(r"\d{1,9}", self.version or "")[:3])
         return max(1, int(self.values.get("ML_OUTBLOCK", 1))) if version >= (6, 4, 3) else 1
 
     @property

@@ -24,6 +24,8 @@ from mdbench.trajectory import element_number
 
 #: More atoms than any XDATCAR holds: a damaged line of counts.
 _MOST_ATOMS = 20_000_000
+#: Bytes of "0 0 0" and a line break.
+_SHORTEST_LINE = 6
 #: A frame is never longer than this and 1 kB per atom.
 _LONGEST_FRAME = 1 << 24
 
@@ -322,12 +324,16 @@ class _HeadLines:
         if any(vector is None for vector in vectors):
             return None
         cell = np.array(vectors, dtype=np.float64)
-        if scale[0] < 0:
-            volume = abs(float(np.linalg.det(cell)))
-            if not volume:
-                self.refuse(1, "scale", "a cell with a volume")
-            scale = np.cbrt(-scale / volume)
-        return np.asarray(scale * cell)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if scale[0] < 0:
+                volume = abs(float(np.linalg.det(cell)))
+                if not 0.0 < volume < np.inf:
+                    self.refuse(1, "scale", "a cell with a volume")
+                scale = np.cbrt(-scale / volume)
+            cell = np.asarray(scale * cell)
+        if not np.isfinite(cell).all():
+            self.refuse(1, "scale", "a cell of finite size")
+        return cell
 
     def counts(self, k: int) -> tuple[int, ...]:
         """Numbers of atoms."""
@@ -367,6 +373,14 @@ class _Reader:
                 "the file ends within its first lines",
                 where=self.path,
                 expected="title, scale, cell, elements, numbers of atoms, Direct configuration=",
+            )
+        if self.final and len(self.buffer) - head.length < _SHORTEST_LINE * head.n_atoms - 1:
+            raise InputError(
+                "no complete frame",
+                where=self.path,
+                expected=f"{head.n_atoms} lines of coordinates",
+                found=f"{len(self.buffer) - head.length} bytes",
+                remedy="are the numbers of atoms right?",
             )
         self.head = self.first = head
         self.room = max(1, min(1024, (1 << 23) // (24 * head.n_atoms)))

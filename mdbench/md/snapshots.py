@@ -43,7 +43,7 @@ def restored_state(snapshot: Snapshot, start: HostState, settings: MDSettings) -
     missing = [n for n in (*(_STATE + n for n in names), _SETTINGS) if n not in snapshot]
     if missing:
         raise InputError("snapshot", expected=f"the array {missing[0]}", found="none")
-    made, asked = bytes(snapshot[_SETTINGS]).decode(), settings.stamp()
+    made, asked = snapshot[_SETTINGS].tobytes().decode(errors="replace"), settings.stamp()
     if made != asked:
         raise InputError(
             "cannot resume with other settings",
@@ -53,14 +53,20 @@ def restored_state(snapshot: Snapshot, start: HostState, settings: MDSettings) -
         )
     state: HostState = State(**{name: np.array(snapshot[_STATE + name]) for name in names})
     for name in IDENTITY:
-        if not np.array_equal(getattr(state, name), getattr(start, name)):
+        found, wanted = getattr(state, name), getattr(start, name)
+        if found.dtype != wanted.dtype or not np.array_equal(found, wanted):
             raise InputError(
                 f"cannot resume other runs: {name.replace('_', ' ')} differ",
                 remedy="give the same structures, temperatures, replicas and seed",
             )
     for name, value in fields(start).items():
-        if getattr(state, name).shape != value.shape:
-            raise InputError(f"snapshot: {name}", expected=value.shape)
+        found = getattr(state, name)
+        if found.shape != value.shape or found.dtype != value.dtype:
+            raise InputError(
+                f"snapshot: {name}",
+                expected=f"{value.dtype} {value.shape}",
+                found=f"{found.dtype} {found.shape}",
+            )
     if (state.steps != state.steps[0]).any():
         raise InputError("snapshots of different steps", found=np.unique(state.steps).tolist())
     return state

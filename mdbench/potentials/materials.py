@@ -9,9 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import ase.io
 import numpy as np
-from ase.io.formats import filetype
 
 from mdbench.errors import InputError, suggest
 from mdbench.potentials.base import FloatArray, IntArray
@@ -29,6 +27,10 @@ _CRYSTALS = {
 }
 #: The crystals that are known by name.
 MATERIALS = tuple(_CRYSTALS)
+#: A structure file is never longer, bytes.
+_MOST_BYTES = 100_000_000
+#: Formats that say how many atoms there are, and how many lines of words they begin with.
+_TITLES = {"extxyz": 0, "xyz": 0, "vasp": 1, "xsf": 0}
 #: Formats of ASE that run pickled code when they are read.
 _UNSAFE_FORMATS = ("trj", "bundletrajectory")
 
@@ -93,6 +95,8 @@ def _plain(word: str) -> str:
 
 
 def _crystal(name: str, file: str) -> Material:
+    import ase.io
+
     text = files("mdbench_data").joinpath(file).read_text(encoding="utf-8")
     atoms = ase.io.read(StringIO(text), format="extxyz")
     return _material(name, atoms, str(atoms.info.get("note") or atoms.info["source"]))
@@ -109,12 +113,38 @@ def _material(name: str, atoms: Atoms, source: str) -> Material:
     )
 
 
+def _check_counts(path: Path, form: str) -> None:
+    """Refuses a number of atoms that is larger than the file: ASE would make room for them all."""
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise InputError("too large for a structure", where=path, expected=f"{_MOST_BYTES} bytes")
+    if form not in _TITLES:
+        return
+    for line in content.splitlines()[_TITLES[form] :]:
+        words = line.split()
+        if not words or not all(word.isdigit() for word in words):
+            continue
+        most = max(words, key=lambda word: (len(word.lstrip(b"0")), word.lstrip(b"0")))
+        if len(most.lstrip(b"0")) > 18 or int(most) > len(content):
+            raise InputError(
+                "number of atoms",
+                where=path,
+                expected=f"at most {len(content)}, the bytes of the file",
+                found=most.decode(),
+            )
+
+
 def _read(path: Path) -> Atoms:
     """The last structure of a file, checked."""
+    import ase.io
+    from ase.io.formats import filetype
+
     try:
         form = filetype(str(path))
         if form in _UNSAFE_FORMATS:
             raise InputError("not read: such files may run code", where=path, found=form)
+        _check_counts(path, form)
         atoms = ase.io.read(path, index=-1, format=form, do_not_split_by_at_sign=True)
     except InputError:
         raise
@@ -132,9 +162,11 @@ def _read(path: Path) -> Atoms:
             expected="a cell that is periodic in all three directions",
             found=f"pbc {atoms.pbc.tolist()}, cell {atoms.cell.lengths().tolist()} A",
         )
-    if not np.isfinite(atoms.positions).all():
-        raise InputError("positions", where=path, expected="finite", found="NaN or inf")
+    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell.array).all():
+        raise InputError("positions and cell", where=path, expected="finite", found="NaN or inf")
     occupancies = [o for site in atoms.info.get("occupancy", {}).values() for o in site.values()]
+    if not all(isinstance(o, int | float) for o in occupancies):
+        raise InputError("occupancies", where=path, expected="numbers", found=str(occupancies))
     if any(o < 0.999 for o in occupancies):
         raise InputError(
             "sites that are occupied in part",

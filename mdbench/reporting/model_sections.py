@@ -112,6 +112,8 @@ def stored_checks(result: Result) -> list[Check]:
 
 
 def _column(stored: NDArray[Any]) -> NDArray[np.float64]:
+    if stored.dtype.kind not in "biuf":
+        raise TypeError(f"{stored.dtype} where numbers stand")
     values = np.asarray(stored, dtype=np.float64)
     if values.ndim != 1:
         raise ValueError(f"an array of {values.ndim} axes where a column stands")

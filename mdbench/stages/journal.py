@@ -12,6 +12,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import tokenize
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +39,11 @@ _DAMAGE = (
     TypeError,
     AttributeError,
     NotImplementedError,
+    OverflowError,
     RuntimeError,
     MemoryError,
     SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
 )
 
@@ -101,9 +105,18 @@ class Journal:
                 remedy="--update starts it anew",
             )
         try:
-            with self.state.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            with (
+                self.state.open("rb") as file,
+                np.load(file, allow_pickle=False) as stored,
+                warnings.catch_warnings(),
+            ):
+                warnings.simplefilter("ignore")  # of headers that only damage makes odd
                 snapshot = {name: stored[name] for name in stored.files}
+            if not all(isinstance(value, np.ndarray) for value in snapshot.values()):
+                raise ValueError("members that are no arrays")
             n_frames = int(snapshot.pop(_N_FRAMES))
+            if n_frames < 0:
+                raise ValueError("fewer frames than none")
         except _DAMAGE as error:
             raise InputError(
                 "damaged state of a run", where=self.state, remedy="--update starts it anew"
@@ -173,8 +186,14 @@ class Journal:
             while len(block := np.fromfile(file, dtype=self._record, count=size)):
                 yield block
 
+    @property
+    def exists(self) -> bool:
+        """Whether anything of it is there."""
+        return self.part.exists() or self.state.exists()
+
     def discard(self) -> None:
         """Removes journal and state."""
+        self._begun = False
         self.part.unlink(missing_ok=True)
         self.state.unlink(missing_ok=True)
 
@@ -183,7 +202,7 @@ def _difference(found: str, expected: str) -> str:
     """The first setting that is another one, as found."""
     try:
         known, asked = (json.loads(text.removeprefix(_MAGIC)) for text in (found, expected))
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return "another kind of file"
     if not isinstance(known, dict):
         return "another kind of file"

@@ -103,7 +103,7 @@ def _about(path: Path) -> dict[str, Any]:
         return {}
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("damaged", where=path, remedy="run the benchmark again") from error
     if not isinstance(stored, dict):
         raise InputError("damaged", where=path, remedy="run the benchmark again")

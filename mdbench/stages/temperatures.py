@@ -11,6 +11,8 @@ from mdbench.stages.runs import Group, same_temperature
 
 #: Step of a range where temperatures are made, K.
 _STEP_K = 100.0
+#: Anything larger is no temperature of a crystal, K; and so many are no list that somebody wants.
+_LARGEST_K, _MOST = 1e6, 100_000
 _NUMBER = r"\s*(\d+(?:\.\d+)?)\s*"
 _RANGE = re.compile(rf"{_NUMBER}-{_NUMBER}(?::{_NUMBER})?")
 
@@ -41,14 +43,18 @@ class Temperatures:
             low, high, step = (None if part is None else float(part) for part in match.groups())
             assert low is not None
             assert high is not None
-            if not 0.0 < low <= high or step == 0.0:
+            if not 0.0 < low <= high < _LARGEST_K or step == 0.0:
                 raise InputError("--temps", expected=expected, found=repr(text))
+            if step is not None and (high - low) / step > _MOST:
+                raise InputError(
+                    "--temps", expected=f"at most {_MOST} temperatures", found=repr(text)
+                )
             return cls(text, low, high, step)
         try:
             listed = tuple(float(part) for part in text.split(","))
         except ValueError:
             raise InputError("--temps", expected=expected, found=repr(text)) from None
-        if not listed or not all(0.0 < t < 1e6 for t in listed):
+        if not listed or not all(0.0 < t < _LARGEST_K for t in listed):
             raise InputError(
                 "--temps", expected="temperatures above 0 and below 1e6 K", found=repr(text)
             )

@@ -85,6 +85,10 @@ class Divergence:
     frames: tuple[int, ...]
 
 
+#: What restoring a damaged state of a training raises.
+_DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError)
+
+
 class _DivergedError(Exception):
     def __init__(self, divergence: Divergence) -> None:
         self.divergence = divergence
@@ -366,7 +370,7 @@ class Training:
         """
         try:
             self._restore(saved.counters, saved.tensors)
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise InputError("damaged state of a training", remedy="--force starts anew") from error
 
     def _restore(self, counters: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -394,7 +398,10 @@ class Training:
         self._plateau = schedule.Plateau(**counters["plateau"])
         self.validations = [Validation(**v) for v in counters["validations"]]
         self.best = None if counters["best"] is None else Validation(**counters["best"])
-        self.budget.spent = float(counters["elapsed_s"])
+        spent = float(counters["elapsed_s"])
+        if not 0.0 <= spent < math.inf or self.step < 0:
+            raise ValueError("time or steps that no training takes")
+        self.budget.spent = spent
         self._kept_at = self.budget.elapsed
 
     def _seed_random(self) -> None:

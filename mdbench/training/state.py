@@ -50,11 +50,12 @@ def read_state(path: Path, settings: Mapping[str, Any]) -> Saved:
     known = about(content, path)
     found, counters = known.get("settings"), known.get("counters")
     remedy = "--force starts it anew"
-    if known.get("schema") != _SCHEMA or not isinstance(found, dict):
+    sound = known.get("schema") == _SCHEMA
+    if not sound or not isinstance(found, dict) or not isinstance(counters, dict):
         raise InputError("the training of another version", where=path, remedy=remedy)
     check_settings(path, found, settings)
     try:
-        return Saved(found, dict(counters or {}), unpacked(content, path))
+        return Saved(found, counters, unpacked(content, path))
     except InputError as error:
         raise InputError("damaged state of a training", where=path, remedy=remedy) from error
 

@@ -451,3 +451,16 @@ def test_real_file_with_forces_and_stress(real_data):
         assert_array_equal(frames.forces[k], images[k].get_forces())
         assert_array_equal(frames.stresses[k], images[k].get_stress(voigt=False))
         assert frames.energies[k] == images[k].get_potential_energy()
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x" * 500_000, b"a={ " * 120_000, b"a=[ " * 120_000, b"a=" * 250_000, b"}" * 500_000]
+)
+def test_long_comments_take_no_time_that_grows_as_their_square(folder, junk):
+    """As a square of half a million bytes, each would take minutes."""
+    text = simple_xyz(n_frames=1).encode()
+    at = text.index(b"Lattice")
+    path = folder / "long.xyz"
+    path.write_bytes(text[:at] + junk + b" " + text[at:])
+    source = open_extxyz(path, Hints())
+    assert sum(block.n_frames for block in source.blocks) == 1

@@ -558,3 +558,30 @@ def test_real_cu108(real_data):
     notes = " ".join(source.notes)
     assert re.search("momentum.*not read", notes)
     assert "1 fs apart" in notes
+
+
+def test_strings_that_hdf5_would_read_for_ever_are_refused(tmp_path, rng):
+    """Free space of no size among the strings of a file, as damage leaves it."""
+    path = tmp_path / "endless.h5md"
+    foreign(path, rng.random((N_FRAMES, N_ATOMS, 3))).close()
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + 16
+    content[at : at + 16] = bytes(16)
+    path.write_bytes(content)
+    refused(path, "damaged HDF5 file", "endless")
+
+
+def test_more_than_was_ever_written_is_refused(tmp_path, rng):
+    path = tmp_path / "huge.h5md"
+    with foreign(path, rng.random((N_FRAMES, N_ATOMS, 3))) as file:
+        del file["particles/all/species"]
+        file.create_dataset("particles/all/species", shape=(10**9,), chunks=(1000,), dtype="i8")
+    refused(path, "/particles/all/species claims values that were never written")
+
+
+def test_steps_that_no_run_takes(tmp_path, rng):
+    path = tmp_path / "a.h5md"
+    steps = np.arange(N_FRAMES) * 10
+    steps[-1] = np.iinfo(np.int64).max
+    foreign(path, rng.random((N_FRAMES, N_ATOMS, 3)), steps=steps).close()
+    refused(path, "position/step")

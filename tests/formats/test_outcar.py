@@ -1,5 +1,6 @@
 """OUTCAR against ASE and the vasprun.xml of the same run, and with every kind of damage."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,8 @@ ROW = f"{numbers(2)['positions'][1][0]:13.5f}{numbers(2)['positions'][1][1]:13.5
         (GOOD.replace(ROW, " 1.0 1.0 1.0"), "frame 1: positions and forces of 3 atoms"),
         (GOOD.replace("per type = 2 1", "per type = 2 2"), "frame 0: positions and forces of 4"),
         (GOOD.replace("per type = 2 1", "per type = 3"), "elements: expected a pseudopotential"),
+        (GOOD.replace("per type = 2 1", f"per type = 2 {'9' * 5000}"), "elements: expected"),
+        (GOOD.replace("per type = 2 1", "per type = 2 19000000"), "numbers, found '.* bytes'"),
         (GOOD.replace("VRHFIN =S", "VRHFIN =Qq"), "unknown element"),
         (head() + END, "no complete ionic step"),
         ("nothing of that kind\n", "not an OUTCAR"),
@@ -231,6 +234,17 @@ def test_refuses(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as caught:
         read(write(tmp_path, text))
     assert "OUTCAR" in str(caught.value)
+
+
+def test_numbers_of_thousands_of_digits_are_no_steps_and_no_settings(tmp_path):
+    """Python refuses to turn them into numbers, or makes them infinite."""
+    digits = "9" * 5000
+    text = re.sub(r"Iteration\s+1\(", f"Iteration {digits}(", GOOD)
+    text = re.sub(r"POTIM = \S+", f"POTIM = {digits}", text)
+    assert digits in text
+    source, blocks = read(write(tmp_path, text))
+    assert source.header.timestep_fs is None or np.isfinite(source.header.timestep_fs)
+    assert sum(block.n_frames for block in blocks) == 2
 
 
 def test_looks_like():

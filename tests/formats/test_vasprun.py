@@ -352,6 +352,7 @@ def replaced(old, new, at_step=1):
         (document([]), "no complete ionic step"),
         (document([step(0, 4)], symbols=("Li", "P", "S", "Qq")), "unknown element"),
         (document([step(0, 4)]).replace("<atoms> 4", "<atoms> 5"), "list of atoms: expected 5"),
+        (document([]).replace("<atoms> 4", f"<atoms> {'4' * 5000}"), "no complete ionic step"),
         ("<html><p>no</p></html>", "not a vasprun.xml"),
     ],
 )

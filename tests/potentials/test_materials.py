@@ -108,14 +108,21 @@ def test_unknown_names_get_near_ones(name, message):
         material(name)
 
 
+CELL_LINE = b'Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3 pbc="T T T"\n'
+
+
 def test_bad_files_are_one_line(tmp_path):
     contents = {
         "noise.cif": b"\x00\xff\x01 nothing",
         "empty.cif": b"",
         "POSCAR": b"a comment\n1.0\n1 0 0\n",
         "half.cif": DISORDERED.encode(),
+        "words.cif": DISORDERED.replace("0 0 0 0.5", "0 0 0 half").encode(),
         "old.traj": b"PickleTrajectory\x00",
+        "atoms.xyz": b"99999999999\n" + CELL_LINE + b"Li 0 0 0\n",
+        "counts/POSCAR": b"x\n1.0\n5 0 0\n0 5 0\n0 0 5\nLi S\n1 99999999\nDirect\n0 0 0\n",
     }
+    (tmp_path / "counts").mkdir()
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     ase.io.write(tmp_path / "water.xyz", molecule("H2O"), format="extxyz")
@@ -126,6 +133,8 @@ def test_bad_files_are_one_line(tmp_path):
     wall.positions[1] = np.nan
     ase.io.write(tmp_path / "nan.xyz", wall, format="extxyz")
     expected = {"half.cif": "occupied in part", "water.xyz": "periodic", "wall.xyz": "periodic"}
+    expected["words.cif"] = "occupancies: expected numbers"
+    expected |= dict.fromkeys(("atoms.xyz", "counts/POSCAR"), "number of atoms")
     for name in [*contents, "water.xyz", "wall.xyz", "nan.xyz"]:
         with pytest.raises(InputError) as caught:
             material(tmp_path / name)
@@ -141,3 +150,9 @@ def test_nothing_is_unpickled(tmp_path):
     (tmp_path / "old.trj").write_bytes(b"PickleTrajectory")
     with pytest.raises(InputError, match=r"old\.trj: .*may run code"):
         material(tmp_path / "old.trj")
+
+
+def test_a_title_is_no_number_of_atoms(tmp_path):
+    path = tmp_path / "POSCAR"
+    path.write_text("20260131\n1.0\n5 0 0\n0 5 0\n0 0 5\nLi S\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
+    assert material(path).formula == "LiS"

@@ -9,7 +9,9 @@ import random
 import resource
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from numpy.testing import assert_array_equal
 from mdbench.errors import InputError
 from mdbench.md.frames import Frames, Recording
 from mdbench.stages.journal import Journal, record_type
+from tests.fuzz import seeds
 
 N_ATOMS = 4
 RECORDING = Recording(velocities=True, forces=True, stresses=True)
@@ -211,6 +214,15 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def zipped(*members: Any) -> bytes:
+    """An archive of members, each with its content behind its name."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in zip(members[::2], members[1::2], strict=True):
+            archive.writestr(str(name), content)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
@@ -220,8 +232,12 @@ def npy(array: np.ndarray) -> bytes:
         npy(np.arange(3)),
         npz(other=np.arange(3)),
         npz(**{"journal.n_frames": np.arange(3)}),
+        npz(**{"journal.n_frames": np.array(np.inf)}),
+        npz(**{"journal.n_frames": np.array(-5)}),
+        zipped("journal.n_frames.npy", npy(np.array(7)), "x", b"no array"),
+        zipped("journal.n_frames.npy", npy(np.array(7)).replace(b", }", b", ((")),
     ],
-    ids=["empty", "text", "zip", "npy", "other npz", "shape"],
+    ids=["empty", "text", "zip", "npy", "other npz", "shape", "inf", "-5", "member", "header"],
 )
 def test_a_foreign_state_is_refused(tmp_path, foreign) -> None:
     begun(tmp_path).state.write_bytes(foreign)
@@ -338,3 +354,48 @@ def test_a_command_on_a_full_disk_goes_on_when_there_is_room(tmp_path) -> None:
     (run,) = json.loads(done.stdout)["runs"]
     assert (run["state"], run["n_frames"], run["end_reason"]) == ("resumed", 100, None)
     assert names(tmp_path / "c") == {"800K-r0.h5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("state.positions", np.zeros((4, 3), dtype=complex)),
+        ("state.masses", np.zeros(4, dtype=[("a", "<f8")])),
+        ("state.steps", np.array(["x"])),
+        ("state.active", np.ones(1)),
+        ("settings", np.array([255, 254], dtype=np.uint8)),
+        ("state.momenta", None),
+    ],
+)
+def test_a_state_of_other_arrays_is_named_or_begun_anew(tmp_path, name, changed) -> None:
+    for file, content in seeds.journal()[0].items():
+        (tmp_path / file).write_bytes(content)
+    task = seeds.run_task(tmp_path)
+    task.prepare(resume=True, update=False)
+    assert task.snapshot is not None
+    state = task.journal.state
+    with np.load(state) as stored:
+        arrays = dict(stored)
+    arrays[name] = changed
+    state.write_bytes(npz(**{key: value for key, value in arrays.items() if value is not None}))
+    with pytest.raises(InputError) as caught:
+        seeds.run_task(tmp_path).prepare(resume=True, update=False)
+    assert state.name in str(caught.value)
+    fresh = seeds.run_task(tmp_path)
+    fresh.prepare(resume=True, update=True)
+    assert fresh.snapshot is None
+    assert not fresh.journal.exists
+
+
+def test_frames_that_are_no_numbers_are_named(tmp_path) -> None:
+    for file, content in seeds.journal()[0].items():
+        (tmp_path / file).write_bytes(content)
+    task = seeds.run_task(tmp_path)
+    task.prepare(resume=True, update=False)
+    damaged = bytearray(task.journal.part.read_bytes())
+    damaged[16_384 + 60 : 16_384 + 64] = np.float32(np.nan).tobytes()
+    task.journal.part.write_bytes(damaged)
+    with pytest.raises(InputError, match="finite") as caught:
+        task.finish()
+    assert task.journal.part.name in str(caught.value)
+    assert not task.job.target.exists()

@@ -44,7 +44,7 @@ def made(tmp_path_factory):
     return folder
 
 
-def test_standings(made) -> None:
+def test_standings(made):
     models = {model.source: model for model in assess([made]).models}
     (good,), (crossing,) = (
         models[name].standings["walkers"].paths for name in ("good", "crossing")

@@ -50,6 +50,8 @@ from mdbench.units import ANGSTROM2_PER_PS_IN_CM2_PER_S
 UNIT = "cm^2/s"
 #: Effective hops below which nothing is resolved.
 _LEAST_HOPS = 5.0
+#: Lags below this see vibrations, whose MSD can rise in a line for a while, ps.
+_VIBRATIONS_PS = 1.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def tracer_diffusion(
     if curves is None:
         curves = [mean_squared_displacement(motion.displacements) for motion in motions]
     evidence = _Evidence.of(motions, curves, hop)
-    if evidence.resolves(fit) and window.reached in ("diffusive", "unsure"):
+    if evidence.resolves(fit, window.lags_ps[-1]) and window.reached in ("diffusive", "unsure"):
         diffusivity = log_estimate(math.log(fit.value), fit.spread.scaled(1.0 / fit.value), UNIT)
         if not window.taken and window.first < LATE:
             late = pooled(_fits(motions, moments, window, LATE), shares, ISOTROPIC)
@@ -201,9 +203,15 @@ class _Evidence:
         """Relative error of D by the number of effective hops."""
         return 3.43 / math.sqrt(self.n_eff) + 0.04 if self.n_eff > 0.0 else math.inf
 
-    def resolves(self, fit: Pooled) -> bool:
-        """Whether a fitted D is more than noise."""
-        moved = self.n_hops >= _LEAST_HOPS or fit.low_within * self.exposure >= _LEAST_HOPS
+    def resolves(self, fit: Pooled, longest_ps: float) -> bool:
+        """Whether a fitted D is more than noise, and than vibrations that look like it.
+
+        Args:
+            fit: Of all replicas.
+            longest_ps: The longest lag.
+        """
+        expected = fit.low_within * self.exposure if longest_ps >= _VIBRATIONS_PS else 0.0
+        moved = max(self.n_hops, expected) >= _LEAST_HOPS
         return self.n_eff >= _LEAST_HOPS and fit.low_within > 0.0 and moved
 
     def bound(self, fit: Pooled) -> Estimate:

@@ -94,7 +94,7 @@ def assess(runs: Sequence[Path]) -> Assessment:
         _read(folder, name, f"{name}/" if len(runs) > 1 else "")
         for folder, name in zip(runs, _names(runs), strict=True)
     ]
-    if not any(run.standings or run.reference for run in read):
+    if not any(run.standings or run.conditions.references for run in read):
         raise InputError(
             "no results",
             where=", ".join(map(str, runs)),

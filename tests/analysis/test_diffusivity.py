@@ -323,3 +323,12 @@ def test_order_of_ions_and_replicas_does_not_matter():
     here, there = (tracer_diffusion(m).diffusivity for m in (motions, mixed))
     found = [there.value, there.low, there.high]
     assert_allclose(found, [here.value, here.low, here.high], rtol=1e-9, atol=0)
+
+
+def test_vibrations_that_are_watched_for_a_moment_are_no_diffusion() -> None:
+    """Far below the time in which rattling forgets, its MSD is a line, and the lags see no end."""
+    run = walkers(Walk(n_ions=60, rattle=0.5), 60, np.random.default_rng(0), frame_interval_fs=10.0)
+    found = tracer_diffusion([ion_motion(run, "Li")])
+    assert found.n_hops < 5
+    assert not found.diffusivity.resolved
+    assert found.diffusivity.high is not None

@@ -9,10 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from mdbench.config import ConductivityConfig, RdfConfig
 from mdbench.errors import InputError
-from mdbench.stages import conductivity, rdf
+from mdbench.stages import conductivity, rdf, report
 from mdbench.stages.assess import assess
 from mdbench.store import Dataset, read_result, write_result
 from mdbench.synthetic import HoppingModel
+from tests.stages.little import write_run
 from tests.stages.results import (
     fusion,
     write_accuracy,
@@ -477,3 +478,17 @@ def test_a_run_folder_of_real_stages(tmp_path):
     error = standing(found, "faithful", "toy").conductivity_error.estimate
     assert error.value is None or error.low <= error.value <= error.high
     assert found.synthetic
+
+
+def test_references_alone_are_enough_for_a_page(tmp_path):
+    """Of several runs that hold nothing but g(r) of the reference."""
+    folders = [tmp_path / name for name in ("mine", "theirs")]
+    for seed, folder in enumerate(folders):
+        place = folder / "reference/walkers"
+        place.mkdir(parents=True)
+        write_run(place / "800K-r0.h5", seed=seed)
+        rdf.run([], RdfConfig(), run_folder=folder)
+    found = assess(folders)
+    assert (found.runs, found.models) == (["mine", "theirs"], [])
+    page = report.run(folders, tmp_path / "both").output.read_text()
+    assert page.count('<div class="result"') == 2

@@ -13,7 +13,7 @@ from mdbench.config import PathConfig
 from . import options
 
 
-@click.command(short_help="Show where ions go: density, sites, jumps; --against scores them.")
+@click.command(short_help="Show where ions go: density, sites, jumps, paths.")
 @click.argument("files", nargs=-1, type=options.H5)
 @click.option(
     "--against",

@@ -58,7 +58,7 @@ _PAPER = "of the benchmark's paper, doi:10.1039/d4dd00140k: Li10GeP2S12, Li3PS4,
 DATA_SETS = (
     DataSet(
         "argyrodite",
-        "AIMD (VASP) of Li6PS5Cl, two runs of 14 ps, and Li6PS5I, one of 10 ps, 500 K, with anion "
+        "AIMD (VASP) of Li6PS5Cl, 28 ps in two files, and Li6PS5I, 10 ps, at 500 K, with anion "
         "disorder; three XDATCAR.gz of 416 atoms for first steps (paper: "
         "doi:10.1021/acs.chemmater.0c03738)",
         "github.com/bjmorgan/data_argyrodite_disorder",

@@ -45,7 +45,7 @@ class Shown:
     Attributes:
         text: The value, a bound, or words.
         cited: Where it stands; None of words and sums.
-        note: A small second line: interval, remark.
+        note: Small lines below: interval, remark.
         published: The paper's, not ours.
         value: In full precision, where it is not the cited quantity.
         remark: Words for the CSV file, those of the note or longer ones.

@@ -258,7 +258,8 @@ def _cell(cell: Shown) -> str:
         shown = f'<strong class="state {_STATES[cell.text]}">{shown}</strong>'
     if cell.published:
         shown = f'<span class="paper">{shown}</span> <span class="tag">paper</span>'
-    return f'{shown}<br><span class="small">{text(cell.note)}</span>' if cell.note else shown
+    lines = "<br>".join(text(line) for line in cell.note.split("\n"))
+    return f'{shown}<br><span class="small">{lines}</span>' if cell.note else shown
 
 
 def _cited(cell: Shown) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mdbench.reporting.assessment import Assessment, Paths
 from mdbench.reporting.benchmark_cells import (
     MATERIAL,
@@ -55,6 +57,8 @@ def paths(a: Assessment) -> BenchmarkTable:
 
 
 def _score(found: Paths, name: str) -> Shown:
-    floor = found.floors[name]
-    remark = "" if floor is None else f"perfect {floor[0]:.2f} to {floor[1]:.2f}"
-    return measured(found.scores[name], remark)
+    shown, floor = measured(found.scores[name]), found.floors[name]
+    if floor is None:
+        return shown
+    perfect = f"perfect {floor[0]:.2f} to {floor[1]:.2f}"
+    return replace(shown, note=f"{shown.note}\n{perfect}".strip(), remark=perfect)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +22,7 @@ from mdbench.config import PathConfig
 from mdbench.errors import InputError, located
 from mdbench.stages.loaded import Opener, OpenRun
 from mdbench.stages.motion import Progress, ions_of, read_atoms, rows_of
-from mdbench.stages.runs import EndedEarlyError, Group, first_frame
+from mdbench.stages.runs import EndedEarlyError, Group, ended_early, first_frame
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import element_number
 from mdbench.units import FS_IN_PS
@@ -159,7 +158,7 @@ def read_ions(
         progress: Called with the share done and what is being read.
         opened: How a run is opened.
     """
-    left_out = _ended_early(group.paths, config, opened)
+    left_out = ended_early(group.paths, config.skip_ps, config.stride, _LEAST_FRAMES, opened)
     paths = [path for path in group.paths if path not in left_out]
     if not paths:
         raise EndedEarlyError(group, list(left_out.values()))
@@ -220,21 +219,6 @@ def _center(paths: Displacements, masses: FloatArray) -> FloatArray:
     for path, mass in zip(paths, masses / masses.sum(), strict=True):
         center += mass * path
     return center
-
-
-def _ended_early(paths: Sequence[Path], config: PathConfig, opened: Opener) -> dict[Path, str]:
-    """Why runs that broke off are left out: too short for jumps, or below half of the longest."""
-    n_frames, reasons = dict.fromkeys(paths, 0), {}
-    for path in paths:
-        with opened(path) as file:
-            if file.provenance.end_reason is not None:
-                reasons[path] = f"{path.name}: {file.provenance.end_reason}"
-            if file.frame_interval_fs is not None:
-                with suppress(InputError):  # it ended before its equilibration did
-                    first, _ = first_frame(file, config.skip_ps)
-                    n_frames[path] = len(range(first, file.n_frames, config.stride))
-    least = max(_LEAST_FRAMES, max(n_frames.values()) // 2)
-    return {path: reason for path, reason in reasons.items() if n_frames[path] < least}
 
 
 def _check_replicas(runs: Sequence[IonRun]) -> None:

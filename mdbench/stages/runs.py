@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from mdbench.errors import InputError, suggest
-from mdbench.stages.loaded import OpenRun
+from mdbench.stages.loaded import Opener, OpenRun
 from mdbench.store import TrajectoryFile
 from mdbench.trajectory import Provenance, reduced_formula
 from mdbench.units import FS_IN_PS
@@ -192,6 +193,31 @@ def first_frame(file: OpenRun, skip_ps: float | None) -> tuple[int, float]:
             remedy="a smaller --skip-ps",
         )
     return first, skip_ps
+
+
+def ended_early(
+    paths: Sequence[Path], skip_ps: float | None, stride: int, least: int, opened: Opener
+) -> dict[Path, str]:
+    """Why runs that broke off are left out: too few frames, or fewer than half of the longest.
+
+    Args:
+        paths: Of replicas.
+        skip_ps: Equilibration to leave out.
+        stride: Every so many frames are used.
+        least: Frames that are enough for an analysis.
+        opened: How a run is opened.
+    """
+    n_frames, reasons = dict.fromkeys(paths, 0), {}
+    for path in paths:
+        with opened(path) as file:
+            if file.provenance.end_reason is not None:
+                reasons[path] = f"{path.name}: {file.provenance.end_reason}"
+            if file.frame_interval_fs is not None:
+                with suppress(InputError):  # it ended before its equilibration did
+                    first, _ = first_frame(file, skip_ps)
+                    n_frames[path] = len(range(first, file.n_frames, stride))
+    enough = max(least, max(n_frames.values()) // 2)
+    return {path: reason for path, reason in reasons.items() if n_frames[path] < enough}
 
 
 def default_skip_ps(length_ps: float) -> float:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +17,7 @@ from mdbench.config import MsdConfig, stamp
 from mdbench.errors import InputError, located
 from mdbench.stages.loaded import Opener
 from mdbench.stages.motion import Progress, RunMotion, motion_of
-from mdbench.stages.runs import EndedEarlyError, Group, first_frame
+from mdbench.stages.runs import EndedEarlyError, Group, ended_early
 from mdbench.stats import Estimate
 from mdbench.store import Input, TrajectoryFile, input_of
 from mdbench.units import PS_IN_FS
@@ -121,7 +119,9 @@ def transport(
         progress: Called with the share done and what is being read.
         opened: How a run is opened.
     """
-    left_out = _ended_early(group.paths, config, opened)
+    # the shortest run sets the window of all
+    least = 3 * N_LAGS + 1
+    left_out = ended_early(group.paths, config.skip_ps, config.stride, least, opened)
     paths = [path for path in group.paths if path not in left_out]
     if not paths:
         raise EndedEarlyError(group, list(left_out.values()))
@@ -234,26 +234,6 @@ def _tensor_json(found: Diffusion) -> dict[str, Any]:
         "unit": UNIT,
         "resolved": found.diffusivity.resolved,
     }
-
-
-def _ended_early(paths: Sequence[Path], config: MsdConfig, opened: Opener) -> dict[Path, str]:
-    """Why runs that broke off are left out: too short for a diffusivity, or beside the others.
-
-    The shortest run sets the window of all; one below half of the longest would cost more than it
-    tells.
-    """
-    n_frames, reasons = {}, {}
-    for path in paths:
-        n_frames[path] = 0
-        with opened(path) as file:
-            if file.provenance.end_reason is not None:
-                reasons[path] = f"{path.name}: {file.provenance.end_reason}"
-            if file.frame_interval_fs is not None:
-                with suppress(InputError):  # it ended before its equilibration did
-                    first, _ = first_frame(file, config.skip_ps)
-                    n_frames[path] = len(range(first, file.n_frames, config.stride))
-    least = max(3 * N_LAGS + 1, max(n_frames.values()) // 2)
-    return {path: reason for path, reason in reasons.items() if n_frames[path] < least}
 
 
 def _check_replicas(runs: Sequence[RunMotion]) -> None:

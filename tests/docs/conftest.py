@@ -9,7 +9,7 @@ from tests.docs import folders
 from tests.docs.shell import Shell
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shell(tmp_path_factory) -> Iterator[Shell]:
     """Bash with this checkout's `mdbench`."""
     with Shell.open(tmp_path_factory.mktemp("shell")) as opened:
@@ -27,7 +27,7 @@ for copy in mine theirs run-of-a run-of-b; do cp -r run $copy; done
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def assumed(tmp_path_factory, shell) -> Path:
     """Everything that pages assume, once."""
     folder = tmp_path_factory.mktemp("assumed")

@@ -27,7 +27,10 @@ def files_up_to(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("n_bytes", [0, 3000], ids=["at once", "in the middle"])
+@pytest.mark.parametrize(
+    "n_bytes",
+    [pytest.param(0, id="at once"), pytest.param(3000, id="in the middle", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", [name for name in CASES if name not in QUIET])
 def test_a_full_disk(name, n_bytes, base, tmp_path, monkeypatch, mdbench) -> None:
     case, folder = CASES[name], tmp_path / "folder"

@@ -63,10 +63,11 @@ ALTERNATIVES = {"howto/vasp.md", "howto/others.md", "howto/lammps.md"}
 #: whole lines are compared.
 PRINTED = {"faq.md"}
 
-#: Pages that take longer than a default test may: for `make test-slow`.
+#: Pages that take longer than a default test may: for `make test-slow`. What the tutorial prints
+#: is compared in `test_tutorial.py`.
 SLOW = {
     "README.md", "howto/benchmark.md", "howto/calculator.md", "howto/dynamics.md", "howto/gpu.md",
-    "howto/my-model.md", "howto/report.md", "howto/train.md",
+    "howto/my-model.md", "howto/report.md", "howto/train.md", "tutorial.md",
 }  # fmt: skip
 
 PAGES = [

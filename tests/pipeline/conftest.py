@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,12 @@ def base(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def ordinary_user(tmp_path) -> Iterator[None]:
-    """The rest of the test runs without the rights of root."""
+    """The rest of the test runs without the rights of root.
+
+    What commands import late is imported before: others may not read a Python below /root.
+    """
+    for name in ("plistlib", "zoneinfo", "pandas", "matplotlib.backends.backend_agg"):
+        import_module(name)
     if os.geteuid() != 0:
         yield
         return

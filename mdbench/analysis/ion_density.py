@@ -66,6 +66,14 @@ class IonDensity:
         """
         return _folded(self.counts / self.n_samples, self.cell, width)
 
+    def smoothed_per_volume(self, width: float) -> FloatArray:
+        """(n_a, n_b, n_c) ions per Å³, folded with a Gaussian.
+
+        Args:
+            width: Å, its standard deviation.
+        """
+        return self.smoothed(width) * (self.n_ions / self.voxel_volume)
+
 
 def grid_shape(cell: FloatArray, spacing: float) -> tuple[int, int, int]:
     """Voxels along each lattice vector, no edge longer than `spacing` (Å)."""

@@ -106,7 +106,7 @@ def find_sites(density: IonDensity, *, radius: float = 1.0, known: Sites | None 
             has others: more than a radius from all known ones, and parted from any in the same
             region by a barrier.
     """
-    smooth = density.smoothed(_SMOOTHING * radius) * (density.n_ions / density.voxel_volume)
+    smooth = density.smoothed_per_volume(_SMOOTHING * radius)
     regions = _merged(_regions(smooth), density, radius)
     scaled, ions = _centers(regions, density, radius)
     enough = ions >= max(_LEAST_IONS, _LEAST_PS / density.length_ps)

@@ -10,7 +10,7 @@ from mdbench.reporting.embedded import png
 from mdbench.reporting.markup import bullets, heading, image, provenance, table, text
 from mdbench.reporting.path_figures import path_figure
 from mdbench.reporting.path_pictures import picture_of
-from mdbench.reporting.result_section import StateSection
+from mdbench.reporting.result_section import StateSection, is_synthetic
 from mdbench.reporting.transport_html import plain_number
 from mdbench.store import Result
 
@@ -68,9 +68,7 @@ def path_section(name: str, result: Result) -> PathSection:
         n_runs=int(known["n_runs"]),
         n_frames=int(known["n_frames"]),
         skip_ps=[float(run["skip_ps"]) for run in document["runs"]],
-        synthetic=any(
-            "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
-        ),
+        synthetic=is_synthetic(known),
         figure=png(path_figure(picture)),
         species=str(document["species"]),
         n_sites=len(picture.side.sites),

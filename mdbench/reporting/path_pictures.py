@@ -125,7 +125,7 @@ def picture_of(attributes: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
         shift = np.asarray(arrays[f"{place}rates/shift"], dtype=np.int64)
         alone = [others is not None and pair not in others for pair in mine]
         return PathSide(
-            density=density.smoothed(_SMOOTHING) * density.n_ions / density.voxel_volume,
+            density=density.smoothed_per_volume(_SMOOTHING),
             cell=cell,
             framework=arrays[f"{place}framework/scaled"],
             sites=sites,

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mdbench.store import Input
+
+
+def is_synthetic(attributes: Mapping[str, Any]) -> bool:
+    """Whether the runs of a stored result are of a made-up potential, by its attributes."""
+    return any(
+        "synthetic" in str(attributes[key]).lower() for key in ("source", "label", "potential")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mdbench.reporting.embedded import png
+from mdbench.reporting.result_section import is_synthetic
 from mdbench.reporting.transport_figures import (
     ArrheniusCurves,
     MsdCurves,
@@ -53,7 +54,7 @@ def msd_section(name: str, result: Result) -> MsdSection:
         n_runs=int(known["n_runs"]),
         n_frames=sum(int(run["n_frames"]) for run in runs),
         skip_ps=[float(run["skip_ps"]) for run in runs],
-        synthetic=_synthetic(known),
+        synthetic=is_synthetic(known),
         figure=png(msd_figure(_msd_curves(result))),
         species=str(document["species"]),
         diffusivity=_estimate(document["diffusivity"]),
@@ -97,7 +98,7 @@ def conductivity_section(
         source=str(known["source"]),
         n_runs=sum(int(point["n_runs"]) for point in points),
         skip_ps=[float(x) for skips in _mapping(settings["skip_ps"]).values() for x in skips],
-        synthetic=_synthetic(known),
+        synthetic=is_synthetic(known),
         figure=png(arrhenius_figure([_arrhenius_curves(side) for side in (*beside, result)])),
         species=str(document["species"]),
         charge=float(document["charge"]),
@@ -298,7 +299,3 @@ def _list(stored: Any) -> Sequence[Any]:
     if not isinstance(stored, list):
         raise TypeError(f"{type(stored).__name__} where a list stands")
     return stored
-
-
-def _synthetic(known: Mapping[str, Any]) -> bool:
-    return any("synthetic" in str(known[key]).lower() for key in ("source", "label", "potential"))

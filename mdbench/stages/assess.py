@@ -17,10 +17,10 @@ from mdbench.reporting.assessment import (
     Transport,
 )
 from mdbench.reporting.model_facts import MaterialErrors, Models
+from mdbench.reporting.result_section import is_synthetic
 from mdbench.stages.assess_files import (
     accuracy,
     conductivity_error,
-    is_synthetic,
     paths,
     stability,
     transport,
@@ -181,7 +181,7 @@ def _take_reference(run: _Run, path: Path, stored: Result) -> None:
     material, file = str(stored.attributes["material"]), run.file(path)
     known = run.conditions.references.get(material, frozenset())
     run.conditions.references[material] = known | {i.sha256 for i in stored.inputs}
-    run.conditions.synthetic[material] = is_synthetic(stored)
+    run.conditions.synthetic[material] = is_synthetic(stored.attributes)
     _take_settings(run, stored, file)
     if stored.attributes["observable"] == "conductivity":
         run.reference[material] = transport(file, stored)

@@ -20,12 +20,6 @@ _COMPARISON, _DOCUMENT = "attributes/comparison", "attributes/document"
 DECADES = "decades"
 
 
-def is_synthetic(result: Result) -> bool:
-    """Whether the runs of a result are of a made-up potential."""
-    known = result.attributes
-    return any("synthetic" in str(known[key]).lower() for key in ("source", "label", "potential"))
-
-
 def accuracy(found: MaterialErrors) -> Accuracy:
     """Errors on test frames that are finite."""
     cited = {

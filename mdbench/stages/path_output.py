@@ -378,7 +378,7 @@ def write_density(path: Path, ions: Ions, side: Side) -> None:
     write_volumetric(
         path,
         Volumetric(
-            density=counted.smoothed(_SMOOTHING) * counted.n_ions / counted.voxel_volume,
+            density=counted.smoothed_per_volume(_SMOOTHING),
             cell=counted.cell,
             atomic_numbers=own.atomic_numbers,
             scaled=own.positions @ np.linalg.inv(own.cell),

@@ -15,6 +15,7 @@ from mdbench.reporting.failure_figure import failure_figure
 from mdbench.reporting.figures import rdf_figure
 from mdbench.reporting.path_html import path_section
 from mdbench.reporting.rdf_html import Peak, RdfSection
+from mdbench.reporting.result_section import is_synthetic
 from mdbench.reporting.results_html import Section
 from mdbench.reporting.transport_sections import conductivity_section, msd_section
 from mdbench.reporting.verdict_figure import VerdictCurves, verdict_figure
@@ -128,9 +129,7 @@ def _rdf_section(name: str, result: Result) -> RdfSection:
         n_runs=int(known["n_runs"]),
         n_frames=int(known["n_frames"]),
         skip_ps=[float(skip) for skip in known["skip_ps"]],
-        synthetic=any(
-            "synthetic" in str(known[key]).lower() for key in ("source", "label", "potential")
-        ),
+        synthetic=is_synthetic(known),
         figure=_png(result),
         comparison=known.get("comparison"),
         peaks=[_peak(pair, known["peaks"][pair]) for pair in known["peaks"]],
